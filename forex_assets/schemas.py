@@ -2,8 +2,8 @@
 
 The same declaration gives the Arrow schema on disk, the pandera check on write and read, the column documentation in
 the Dagster UI, and the comments in the warehouse. Frames between rooms follow these tables; nothing else is shared.
-Kinds: ``date`` is a calendar date (``datetime64[ns]`` without zone in pandas, ``date32`` on disk), ``instant`` a moment in
-UTC, the others what they say.
+Kinds: ``date`` is a calendar date (``datetime64[ns]`` without zone in pandas, ``date32`` on disk), ``instant`` a moment
+in UTC (microseconds on disk), the others what they say.
 """
 
 from __future__ import annotations
@@ -103,15 +103,16 @@ class Table:
                 ) from error
         result = pd.DataFrame(out)
         for column in self.columns:
-            if not column.nullable and result[column.name].isna().any():
-                count = int(result[column.name].isna().sum())
+            count = 0 if column.nullable else int(result[column.name].isna().sum())
+            if count:
                 raise DataError(
                     f"Column '{column.name}' of table '{self.name}' is empty in {count} of {len(result)} rows, "
                     "and the table does not allow that.",
                     remedy="quarantine or complete those rows before writing.",
                 )
-        if len(result) and result.duplicated(list(self.key)).any():
-            first = result.loc[result.duplicated(list(self.key)), list(self.key)].iloc[0].to_dict()
+        repeated = result.duplicated(list(self.key))
+        if repeated.any():
+            first = result.loc[repeated, list(self.key)].iloc[0].to_dict()
             raise DataError(
                 f"Table '{self.name}' has more than one row for key {first}.",
                 remedy=f"rows must be unique on {list(self.key)}; drop or merge the repeats.",
@@ -132,27 +133,41 @@ class Table:
 
 
 def _cast(series: pd.Series[Any], column: Column) -> pd.Series[Any]:
+    import numpy as np
     import pandas as pd
 
+    dtype: Any = _PANDAS_DTYPES[column.kind]
     if column.kind == "date":
-        values = pd.to_datetime(series)
+        values = series if series.dtype.kind == "M" else pd.to_datetime(series)
         if values.dt.tz is not None:
             raise ValueError("a calendar date must not carry a time zone")
-        return values.astype("datetime64[ns]").dt.normalize()
+        return values.astype(dtype).dt.normalize()
     if column.kind == "instant":
-        values = pd.to_datetime(series)
+        if series.dtype == dtype:
+            return series
+        values = series if series.dtype.kind == "M" else pd.to_datetime(series)
         if len(values) and values.notna().any() and values.dt.tz is None:
             raise ValueError("an instant must carry a time zone")
         if values.dt.tz is None:
             return values.astype("datetime64[ns]").dt.tz_localize("UTC")
-        return values.dt.tz_convert("UTC").astype("datetime64[ns, UTC]")
+        return values.dt.tz_convert("UTC").astype(dtype)
     if column.kind == "str":
-        return series.astype(object).where(series.notna(), None)
+        texts = series.to_numpy(dtype=object)
+        empty = pd.isna(texts)
+        if empty.any():
+            texts = texts.copy()
+            texts[empty] = None
+        return pd.Series(texts, index=series.index, dtype=object)
     if column.kind == "int" and column.nullable:
         return series.astype("float64")
-    if column.kind == "bool" and series.isna().any():
-        raise ValueError("a truth value is missing")
-    return series.astype(_PANDAS_DTYPES[column.kind])
+    if column.kind == "bool":
+        if series.isna().any():
+            raise ValueError("a truth value is missing")
+        if series.dtype == object and len(series) and not series.map(lambda v: isinstance(v, bool | np.bool_)).all():
+            raise ValueError("a value is neither True nor False")
+    if column.kind == "int" and series.dtype.kind == "f" and not (series % 1 == 0).all():
+        raise ValueError("a value is not a whole number")
+    return series if series.dtype == dtype else series.astype(dtype)
 
 
 @functools.lru_cache(maxsize=64)
