@@ -379,6 +379,17 @@ def packaged_config_dir() -> Path:
     )
 
 
+def calendars_dir(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the folder of calendar tables: ``calendars`` of ``FOREX_CONFIG_DIR`` when it exists, else the packaged one."""
+    env = os.environ if environ is None else environ
+    configured = env.get("FOREX_CONFIG_DIR")
+    if configured:
+        folder = Path(configured).expanduser().resolve() / "calendars"
+        if folder.is_dir():
+            return folder
+    return packaged_config_dir() / "calendars"
+
+
 def load_settings(config_dir: Path | str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """Load settings from a configuration folder and the environment.
 
