@@ -1,0 +1,81 @@
+"""What every asset of the graph shares: key, group, schema, kinds, owners, code version, and readable errors."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from forex_assets.errors import ForexError
+from forex_assets.provenance import code_version
+from forex_assets.schemas import TABLES, Table
+from forex_assets.settings import PairSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SLICE_IO = "slices"
+SINGLE_RUN = dg.BackfillPolicy.single_run()
+
+
+def table_schema(table: Table) -> dg.TableSchema:
+    """Return the Dagster column schema of a table: types, units and meaning."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=column.name,
+                type=column.kind,
+                description=f"{column.doc} [{column.unit}]" if column.unit else column.doc,
+                constraints=dg.TableColumnConstraints(nullable=column.nullable),
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def asset_options(pair: PairSpec, table_name: str, group: str, *, unit: str | None = None) -> dict[str, Any]:
+    """Return the keyword arguments common to the assets of a pair."""
+    table = TABLES[table_name]
+    return {
+        "group_name": group,
+        "description": f"{table.doc}\n\nPair: {pair.label}, in {unit or pair.unit}. Key: {', '.join(table.key)}.",
+        "metadata": {"dagster/column_schema": table_schema(table), "unit": unit or pair.unit, "pair": pair.id},
+        "owners": pair.owners,
+        "kinds": {"python", "parquet"},
+        "code_version": code_version(),
+        "tags": {"pair": pair.id},
+    }
+
+
+@contextlib.contextmanager
+def readable_errors() -> Iterator[None]:
+    """Turn the library's typed errors into a Dagster failure that shows value, rule and remedy."""
+    try:
+        yield
+    except ForexError as error:
+        raise dg.Failure(
+            description=str(error),
+            metadata={"what": error.message, "remedy": error.remedy, "type": type(error).__name__},
+            allow_retries=False,
+        ) from error
+
+
+def describe_slices(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, frames: Mapping[tuple[str, ...], pd.DataFrame]
+) -> None:
+    """Attach rows and data hash to each materialised partition (kept small: it is stored once per partition)."""
+    from forex_assets.defs.partitions import partition_key
+
+    for store_key, frame in frames.items():
+        metadata: dict[str, Any] = {"dagster/partition_row_count": len(frame)}
+        if len(frame):
+            metadata["data_hash"] = str(frame["data_hash"].iloc[0])
+            metadata["config_hash"] = str(frame["config_hash"].iloc[0])
+        if store_key:
+            context.add_asset_metadata(metadata, asset_key=key, partition_key=partition_key(store_key))
+        else:
+            context.add_asset_metadata(
+                {"dagster/row_count": len(frame), **{k: v for k, v in metadata.items() if "/" not in k}}, asset_key=key
+            )

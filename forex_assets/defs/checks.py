@@ -1,0 +1,226 @@
+"""Asset checks, made by one factory from the rules that judge slices, plus schema, freshness and the classic thresholds.
+
+Checks are unpartitioned: a partitioned one costs three times as much per slice and records no partition in a single-run
+range. Each looks at the newest stored slices and shows expected beside actual, and counts the verdicts of all recent ones.
+Enforcement is elsewhere: the verdict stands inside the slice, and readers refuse a bad one. A rule that cannot tell is
+reported as a warning that says so, never as passed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from forex_assets import schemas
+from forex_assets.pipeline import Pipeline, day_key, utc_now
+from forex_assets.schemas import Table
+from forex_assets.settings import PairSpec
+from forex_assets.verdicts import RULES, RuleResult, State
+
+SHOWN_SLICES_PER_HORIZON = 5
+COUNTED_SLICES = 500
+Slices = list[tuple[str, pd.DataFrame]]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRule:
+    """One asset check: its name, what it means, and how it looks at the newest slices."""
+
+    name: str
+    doc: str
+    run: Callable[[Slices], list[tuple[str, RuleResult]]]
+
+
+def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetChecksDefinition]:
+    """Return the asset checks of one pair."""
+
+    def sessions_late(day: pd.Timestamp, reference: pd.Timestamp) -> int:
+        first, last = np.datetime64(day, "D"), np.datetime64(reference, "D")
+        return int(pipeline.calendar(pair.id).count(np.array([first]), np.array([last]))[0]) if last > first else 0
+
+    limit = pipeline.settings.series[pair.target.series].max_age_business_days
+
+    def bars_freshness(label: str, frame: pd.DataFrame) -> RuleResult:
+        newest = frame["event_date"].max()
+        today = utc_now().tz_convert(pipeline.settings.platform.schedules.timezone).tz_localize(None)
+        late = sessions_late(newest, today)
+        return RuleResult(
+            "freshness",
+            "good" if late <= limit else "unknown",
+            f"newest value at most {limit} business days before today",
+            f"newest value {day_key(newest)}, {late} business days old",
+        )
+
+    def origin_freshness(label: str, frame: pd.DataFrame) -> RuleResult:
+        late = sessions_late(frame["last_event_date"].iloc[0], frame["as_of"].iloc[0])
+        return RuleResult(
+            "freshness",
+            "good" if late <= limit else "bad",
+            f"last value at most {limit} business days before as_of",
+            f"{late} business days",
+        )
+
+    def drivers_freshness(label: str, frame: pd.DataFrame) -> RuleResult:
+        states = Counter(frame["state"])
+        late = sorted(frame.loc[frame["state"] != "fresh", "series"])
+        return RuleResult(
+            "freshness",
+            "good" if not late else "unknown",
+            "every driver fresh",
+            f"{states.get('fresh', 0)} of {len(frame)} fresh" + (f"; not: {', '.join(late)}" if late else ""),
+        )
+
+    def classic(column: str, rule: str, expected: str, value: str) -> Callable[[str, pd.DataFrame], RuleResult]:
+        def check(label: str, frame: pd.DataFrame) -> RuleResult:
+            rows = frame.loc[frame["is_active"] & (frame["window"] == "live_60")]
+            state: State = rows[column].iloc[0] if len(rows) else "unknown"
+            seen = f"{rows[value].iloc[0]:.3f}, n {int(rows['n'].iloc[0])}" if len(rows) else "no matured forecast"
+            return RuleResult(rule, state, expected, seen)
+
+        return check
+
+    classic_limits = pipeline.settings.classic
+    extras: dict[str, list[CheckRule]] = {
+        "bars": [
+            CheckRule("freshness", "The newest value is recent; old embedded data warn, they never block.", _newest(bars_freshness))
+        ],
+        "drivers": [CheckRule("freshness", "Each driver's newest value is recent.", _newest(drivers_freshness))],
+        "forecast": [CheckRule("freshness", "The forecast started from a recent value.", _each(origin_freshness))],
+        "performance_report": [
+            CheckRule(
+                "interval_coverage_classic",
+                "The classic rule A17, beside ours: it holds or fails whatever the evidence.",
+                _each(
+                    classic(
+                        "coverage_state_classic",
+                        "interval_coverage_classic",
+                        f"coverage_95 >= {classic_limits.coverage.min_share}",
+                        "coverage_95",
+                    )
+                ),
+            ),
+            CheckRule(
+                "bias_classic",
+                "The classic rule A18, beside ours: a fixed limit in quote units.",
+                _each(
+                    classic(
+                        "bias_state_classic",
+                        "bias_classic",
+                        f"|mean error| < {classic_limits.bias.max_abs_quote_units:g} {pair.unit}",
+                        "bias",
+                    )
+                ),
+            ),
+        ],
+    }
+    tables = (
+        schemas.BARS,
+        schemas.DRIVERS,
+        schemas.BACKTEST,
+        schemas.INTERVAL_CALIBRATION,
+        schemas.FORECAST,
+        schemas.EVALUATION,
+        schemas.PERFORMANCE_REPORT,
+    )
+    return [_checks_of(pipeline, pair, table, extras.get(table.name, [])) for table in tables]
+
+
+def _checks_of(
+    pipeline: Pipeline, pair: PairSpec, table: Table, extras: Sequence[CheckRule]
+) -> dg.AssetChecksDefinition:
+    key = dg.AssetKey([pair.id, table.name])
+    rules = [
+        CheckRule("schema", "Columns, types, keys and emptiness are as declared.", lambda slices: _schema(table, slices)),
+        *(
+            CheckRule(
+                rule.name, rule.doc, lambda slices, rule=rule: [(label, rule.check(frame)) for label, frame in slices]
+            )
+            for rule in RULES.get(table.name, ())
+        ),
+        *extras,
+    ]
+
+    @dg.multi_asset_check(
+        name=f"{pair.id}_{table.name}_checks",
+        specs=[dg.AssetCheckSpec(rule.name, asset=key, description=rule.doc) for rule in rules],
+    )
+    def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        slices = newest_slices(pipeline, pair.id, table)
+        verdicts = count_verdicts(pipeline, pair.id, table)
+        for rule in rules:
+            results = rule.run(slices) or [("none", RuleResult(rule.name, "unknown", "a stored slice", "none stored"))]
+            yield check_result(key, rule.name, results, verdicts)
+
+    return checks
+
+
+def newest_slices(pipeline: Pipeline, pair_id: str, table: Table) -> Slices:
+    """Return the newest stored slices of a table, a few per horizon, bad ones too, with their labels."""
+    keys = pipeline.store.keys(table, pair_id)
+    by_horizon: dict[str, list[tuple[str, ...]]] = {}
+    for key in keys:
+        by_horizon.setdefault(key[0] if len(key) == 2 else "", []).append(key)
+    single = bool(keys) and len(keys[0]) == 1 and table.name in ("bars",)
+    count = 1 if single else SHOWN_SLICES_PER_HORIZON
+    shown = [key for group in by_horizon.values() for key in group[-count:]]
+    return [("|".join(key), pipeline.store.read(table, pair_id, [key], allow_bad=True)) for key in shown]
+
+
+def count_verdicts(pipeline: Pipeline, pair_id: str, table: Table) -> dict[str, int]:
+    """Return how many of the newest stored slices carry each verdict."""
+    keys = pipeline.store.keys(table, pair_id)[-COUNTED_SLICES:]
+    return dict(Counter(pipeline.store.info(table, pair_id, key).verdict.state for key in keys))
+
+
+def check_result(
+    key: dg.AssetKey, name: str, results: Sequence[tuple[str, RuleResult]], verdicts: dict[str, int]
+) -> dg.AssetCheckResult:
+    """Fold the results over slices into one check result: bad fails, unknown warns and says so."""
+    states = [result.state for _, result in results]
+    state: State = "bad" if "bad" in states else "unknown" if "unknown" in states else "good"
+    table = dg.MetadataValue.md(
+        "| slice | state | expected | actual |\n|---|---|---|---|\n"
+        + "\n".join(f"| {label} | {r.state} | {r.expected} | {r.actual} |" for label, r in results).replace("|7d", "/7d")
+    )
+    worst = next((item for item in results if item[1].state == state), results[0])
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=name,
+        passed=state == "good",
+        severity=dg.AssetCheckSeverity.ERROR if state == "bad" else dg.AssetCheckSeverity.WARN,
+        description=f"{state}: {worst[0]}: {worst[1].reason}",
+        metadata={"state": state, "slices": table, "verdicts_of_recent_slices": verdicts or {"none": 0}},
+    )
+
+
+def _newest(rule: Callable[[str, pd.DataFrame], RuleResult]) -> Callable[[Slices], list[tuple[str, RuleResult]]]:
+    return lambda slices: [(label, rule(label, frame)) for label, frame in slices[-1:] if len(frame)]
+
+
+def _each(rule: Callable[[str, pd.DataFrame], RuleResult]) -> Callable[[Slices], list[tuple[str, RuleResult]]]:
+    return lambda slices: [(label, rule(label, frame)) for label, frame in slices if len(frame)]
+
+
+def _schema(table: Table, slices: Slices) -> list[tuple[str, RuleResult]]:
+    """Check the newest slice with pandera: the store already refused wrong columns and types on write and on read."""
+    from pandera.errors import SchemaError
+
+    results: list[tuple[str, RuleResult]] = []
+    expected = f"{len(table.columns)} columns of version {table.version}, key {', '.join(table.key)}"
+    for label, frame in slices[-1:]:
+        ok = RuleResult("schema", "good", expected, f"{len(frame)} rows, {len(frame.columns)} columns")
+        try:
+            table.pandera_schema().validate(frame)
+        except SchemaError as error:
+            results.append((label, replace(ok, state="bad", actual=str(error)[:300])))
+        else:
+            results.append((label, ok))
+    return results
+
+
+__all__ = ["build", "check_result", "count_verdicts", "newest_slices"]

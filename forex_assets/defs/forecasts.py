@@ -1,0 +1,130 @@
+"""Groups forecasts and backtest: the active configuration, walk-forward evidence, width factors, daily forecasts."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors
+from forex_assets.defs.partitions import DAY, HORIZON, day_by_horizon, horizons, store_key
+from forex_assets.pipeline import Pipeline
+from forex_assets.settings import PairSpec
+
+GROUP = "forecasts"
+BACKTEST_GROUP = "backtest"
+ALL_DAYS = dg.AllPartitionMapping()
+
+
+class AsOfConfig(dg.Config):
+    """Which day's snapshot to work from; empty: the newest stored one."""
+
+    as_of: str = ""
+
+    def day(self) -> dt.date | None:
+        """Return the day, or None for the newest."""
+        return dt.date.fromisoformat(self.as_of) if self.as_of else None
+
+
+def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition | dg.SourceAsset]:
+    """Return the forecasting assets of one pair."""
+    by_horizon = horizons(pipeline.settings)
+    bars_key = dg.AssetKey([pair.id, "bars"])
+    config_key = dg.AssetKey([pair.id, "active_config"])
+
+    @dg.observable_source_asset(
+        key=config_key,
+        partitions_def=by_horizon,
+        group_name=GROUP,
+        description=(
+            "The configuration each horizon's forecasts use, resolved once per run; its data version is the hash stamped into "
+            "every row. Observable: it changes when settings or the deployed version change, not by materialisation."
+        ),
+        metadata={
+            horizon: pipeline.active(pair.id, horizon).config_hash for horizon in pipeline.settings.horizons
+        },
+        tags={"pair": pair.id},
+    )
+    def active_config() -> dg.DataVersionsByPartition:
+        return dg.DataVersionsByPartition(
+            {horizon: pipeline.active(pair.id, horizon).config_hash for horizon in pipeline.settings.horizons}
+        )
+
+    @dg.asset(
+        name="backtest",
+        key_prefix=pair.id,
+        partitions_def=by_horizon,
+        deps=[dg.AssetDep(bars_key, partition_mapping=ALL_DAYS), config_key],
+        backfill_policy=SINGLE_RUN,
+        io_manager_key=SLICE_IO,
+        **asset_options(pair, "backtest", BACKTEST_GROUP),
+    )
+    def backtest(context: dg.AssetExecutionContext, config: AsOfConfig) -> Any:
+        with readable_errors():
+            frames = {
+                (horizon,): pipeline.backtest(pair.id, horizon, as_of=config.day()) for horizon in context.partition_keys
+            }
+        describe_slices(context, context.asset_key, frames)
+        return frames
+
+    @dg.asset(
+        name="interval_calibration",
+        key_prefix=pair.id,
+        partitions_def=by_horizon,
+        ins={"backtest": dg.AssetIn(key=dg.AssetKey([pair.id, "backtest"]))},
+        backfill_policy=SINGLE_RUN,
+        io_manager_key=SLICE_IO,
+        **asset_options(pair, "interval_calibration", GROUP, unit="factor"),
+    )
+    def interval_calibration(context: dg.AssetExecutionContext, backtest: pd.DataFrame) -> Any:
+        with readable_errors():
+            frames = {
+                (horizon,): pipeline.interval_calibration(
+                    pair.id, horizon, backtest.loc[backtest["horizon"] == pipeline.settings.horizons[horizon]]
+                )
+                for horizon in context.partition_keys
+            }
+        describe_slices(context, context.asset_key, frames)
+        for (horizon,), frame in frames.items():
+            if len(frame):
+                newest = frame.tail(1)[["model", "valid_from", "n", "n_effective", "factor_lower", "factor_upper"]]
+                context.log.info("%s %s width factors now: %s", pair.id, horizon, newest.to_dict("records")[0])
+        return frames
+
+    @dg.asset(
+        name="forecast",
+        key_prefix=pair.id,
+        partitions_def=day_by_horizon(pipeline.settings, pair),
+        deps=[
+            dg.AssetDep(bars_key, partition_mapping=dg.MultiToSingleDimensionPartitionMapping(DAY)),
+            dg.AssetDep(config_key, partition_mapping=dg.MultiToSingleDimensionPartitionMapping(HORIZON)),
+            dg.AssetDep(
+                [pair.id, "interval_calibration"], partition_mapping=dg.MultiToSingleDimensionPartitionMapping(HORIZON)
+            ),
+        ],
+        backfill_policy=SINGLE_RUN,
+        io_manager_key=SLICE_IO,
+        **asset_options(pair, "forecast", GROUP),
+    )
+    def forecast(context: dg.AssetExecutionContext) -> Any:
+        frames: dict[tuple[str, ...], pd.DataFrame] = {}
+        with readable_errors():
+            for horizon, days in days_by_horizon(context).items():
+                frames.update(pipeline.forecasts(pair.id, horizon, days))
+        describe_slices(context, context.asset_key, frames)
+        return frames
+
+    return [active_config, backtest, interval_calibration, forecast]
+
+
+def days_by_horizon(context: dg.AssetExecutionContext) -> dict[str, list[dt.date]]:
+    """Return the days of this run per horizon."""
+    days: dict[str, list[dt.date]] = defaultdict(list)
+    for key in context.partition_keys:
+        horizon, day = store_key(key)
+        days[horizon].append(dt.date.fromisoformat(day))
+    return days

@@ -1,0 +1,95 @@
+"""Group market_data: what the sources said, the bad rows apart, and per business day what was known."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from typing import Any
+
+import dagster as dg
+
+from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors
+from forex_assets.defs.partitions import business_days
+from forex_assets.pipeline import Pipeline, utc_now
+from forex_assets.settings import PairSpec
+
+GROUP = "market_data"
+RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+
+
+def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
+    """Return the market-data assets of one pair."""
+    days = business_days(pipeline.settings, pair)
+    keys = {name: dg.AssetKey([pair.id, name]) for name in ("observations", "source_status", "quarantine")}
+
+    @dg.multi_asset(
+        name=f"{pair.id}_observations",
+        specs=[
+            dg.AssetSpec(
+                keys[name],
+                deps=[] if name == "observations" else [keys["observations"]],
+                **asset_options(pair, name, GROUP, unit="unit of each series"),
+            )
+            for name in keys
+        ],
+        retry_policy=RETRIES,
+        pool=f"{pair.id}_observations",
+    )
+    def observations(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        with readable_errors():
+            frames = pipeline.write_ingest(pair.id, now=utc_now())
+        status = frames["source_status"]
+        answered = status.loc[status["state"] == "answered"]
+        target = answered.loc[answered["series"] == pair.target.series]
+        for name, frame in frames.items():
+            metadata: dict[str, dg.RawMetadataValue] = {"dagster/row_count": len(frame)}
+            if name == "source_status":
+                metadata["sources"] = dg.MetadataValue.md(
+                    status[["series", "source", "state", "rows", "last_event", "reason"]].to_markdown(index=False)
+                )
+                metadata["target_served_by"] = ", ".join(target["source"]) or "nobody"
+            if name == "quarantine" and len(frame):
+                metadata["by_rule"] = dg.MetadataValue.md(
+                    frame.groupby(["series", "rule"]).size().rename("rows").reset_index().to_markdown(index=False)
+                )
+            yield dg.MaterializeResult(asset_key=keys[name], metadata=metadata)
+
+    @dg.asset(
+        name="bars",
+        key_prefix=pair.id,
+        partitions_def=days,
+        deps=[keys["observations"]],
+        backfill_policy=SINGLE_RUN,
+        io_manager_key=SLICE_IO,
+        **asset_options(pair, "bars", GROUP),
+    )
+    def bars(context: dg.AssetExecutionContext) -> Any:
+        with readable_errors():
+            frames = pipeline.bars(pair.id, _days(context))
+        describe_slices(context, dg.AssetKey([pair.id, "bars"]), frames)
+        return frames
+
+    @dg.asset(
+        name="drivers",
+        key_prefix=pair.id,
+        partitions_def=days,
+        deps=[keys["observations"]],
+        backfill_policy=SINGLE_RUN,
+        io_manager_key=SLICE_IO,
+        **asset_options(pair, "drivers", GROUP, unit="unit of each series"),
+    )
+    def drivers(context: dg.AssetExecutionContext) -> Any:
+        with readable_errors():
+            frames = pipeline.drivers(pair.id, _days(context))
+        describe_slices(context, dg.AssetKey([pair.id, "drivers"]), frames)
+        return frames
+
+    return [observations, bars, drivers]
+
+
+def _days(context: dg.AssetExecutionContext) -> list[dt.date]:
+    return [dt.date.fromisoformat(key) for key in context.partition_keys]
+
+
+__all__ = ["GROUP", "build"]

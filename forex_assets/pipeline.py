@@ -1,0 +1,429 @@
+"""From settings and store to the frame of each asset, without Dagster.
+
+Each method reads what it needs from the store, calls the library and returns a frame with its provenance columns. The
+assets in :mod:`forex_assets.defs` and the reading commands of the command line call the same methods, so a number has
+one way to come about.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from forex_assets import schemas
+from forex_assets.clock import BusinessCalendar, as_of_instants, calendar_for
+from forex_assets.errors import DataError, StoreError
+from forex_assets.lifecycle.active import ActiveConfig, resolve
+from forex_assets.provenance import code_version, combine_hashes, content_hash
+from forex_assets.settings import PairSpec, Settings
+from forex_assets.store.slices import SliceStore
+
+if TYPE_CHECKING:
+    from forex_assets.forecasting.contract import PriceHistory
+
+Key = tuple[str, ...]
+
+
+def utc_now() -> pd.Timestamp:
+    """Return the current instant; the only clock in the platform, read at the edge."""
+    return pd.Timestamp.now(tz="UTC")
+
+
+def day_key(day: dt.date | np.datetime64 | pd.Timestamp) -> str:
+    """Return the partition key of a day: ``2025-06-13``."""
+    return pd.Timestamp(day).strftime("%Y-%m-%d")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The newest stored price history and its hashes."""
+
+    as_of: dt.date
+    bars: pd.DataFrame
+    data_hash: str
+
+
+class Pipeline:
+    """Settings and store together; every method is one step of the graph."""
+
+    def __init__(self, settings: Settings, store: SliceStore | None = None) -> None:
+        self.settings = settings
+        self.store = store if store is not None else SliceStore(settings.store_root)
+
+    # ---- facts -------------------------------------------------------------------------------------------------
+
+    def calendar(self, pair_id: str) -> BusinessCalendar:
+        """Return the joint business calendar of a pair."""
+        return calendar_for(self.settings.pair(pair_id).calendars)
+
+    def active(self, pair_id: str, horizon: str, as_of: dt.date | None = None) -> ActiveConfig:
+        """Return the configuration current at ``as_of``."""
+        return resolve(self.settings, pair_id, horizon, as_of)
+
+    @cached_property
+    def code_version(self) -> str:
+        """Version and source hash stamped into every row."""
+        return code_version()
+
+    def stamp(self, frame: pd.DataFrame, *, config_hash: str, data_hash: str | Sequence[str]) -> pd.DataFrame:
+        """Return ``frame`` with its provenance columns filled in."""
+        return frame.assign(config_hash=config_hash, data_hash=data_hash, code_version=self.code_version)
+
+    # ---- market data -------------------------------------------------------------------------------------------
+
+    def stored_observations(self, pair_id: str) -> pd.DataFrame | None:
+        """Return the pair's stored observations, or None when nothing was ingested yet."""
+        if not self.store.exists(schemas.OBSERVATIONS, pair_id, ()):
+            return None
+        return self.store.read(schemas.OBSERVATIONS, pair_id, [()])
+
+    def ingest(self, pair_id: str, *, now: pd.Timestamp) -> dict[str, pd.DataFrame]:
+        """Ask the sources, merge with what is stored, judge quality.
+
+        Returns the frames of ``observations``, ``source_status`` and ``quarantine``.
+        """
+        from forex_assets.market.asof import quarantine
+        from forex_assets.market.ingest import ingest
+
+        stored = self.stored_observations(pair_id)
+        if stored is not None:
+            stored = stored.drop(columns=list(PROVENANCE))
+        result = ingest(self.settings, pair_id, now=now, stored=stored)
+        config_hash = self.settings.config_hash(pair_id)
+        observations = result.observations
+        data_hash = observations_hash(observations)
+        return {
+            "observations": self.stamp(observations, config_hash=config_hash, data_hash=data_hash),
+            "source_status": self.stamp(result.source_status, config_hash=config_hash, data_hash=data_hash),
+            "quarantine": quarantine(observations),
+        }
+
+    def write_ingest(self, pair_id: str, *, now: pd.Timestamp) -> dict[str, pd.DataFrame]:
+        """Ingest under the pair's lock and store the three tables together."""
+        from forex_assets.store.locks import ParquetFileLock
+
+        lock_path = self.settings.home / "locks" / f"{pair_id}_observations"
+        lock_path.parent.mkdir(parents=True, exist_ok=True)
+        with ParquetFileLock(lock_path, timeout=120.0):
+            frames = self.ingest(pair_id, now=now)
+            for name, frame in frames.items():
+                self.store.write(schemas.TABLES[name], pair_id, (), frame, verdict=judge(schemas.TABLES[name], frame))
+        return frames
+
+    def observations(self, pair_id: str) -> pd.DataFrame:
+        """Return the pair's observations, ingesting them on first use."""
+        stored = self.stored_observations(pair_id)
+        if stored is None:
+            return self.write_ingest(pair_id, now=utc_now())["observations"]
+        return stored
+
+    def default_as_of(self, pair_id: str, *, now: pd.Timestamp) -> dt.date:
+        """Return the last business day with usable data of a pair's target, not after today in Santiago."""
+        from forex_assets.clock import AsOf
+        from forex_assets.market.asof import newest_usable_date
+
+        pair = self.settings.pair(pair_id)
+        newest = np.datetime64(newest_usable_date(self.observations(pair_id), pair), "D")
+        today = np.datetime64(AsOf(now.to_pydatetime()).date, "D")
+        return pd.Timestamp(self.calendar(pair_id).roll_back(np.array([min(newest, today)]))[0]).date()
+
+    def bars(self, pair_id: str, as_ofs: Sequence[dt.date]) -> dict[Key, pd.DataFrame]:
+        """Return one snapshot of the price history per as_of."""
+        from forex_assets.market.asof import bars_for, chain_hashes
+
+        pair = self.settings.pair(pair_id)
+        observations = self.observations(pair_id)
+        config_hash = self.settings.config_hash(pair_id)
+        days = np.array(sorted(as_ofs), dtype="datetime64[D]")
+        frames: dict[Key, pd.DataFrame] = {}
+        hashes: list[str] = []
+        longest: pd.DataFrame | None = None
+        for day, frame in reversed(list(bars_for(observations, pair, days))):
+            if longest is None or not is_prefix(frame, longest):
+                longest, hashes = frame, chain_hashes(frame)
+            data_hash = hashes[len(frame) - 1] if len(frame) else content_hash([])
+            frames[(day_key(day),)] = self.stamp(frame, config_hash=config_hash, data_hash=data_hash)
+        return dict(sorted(frames.items()))
+
+    def drivers(self, pair_id: str, as_ofs: Sequence[dt.date]) -> dict[Key, pd.DataFrame]:
+        """Return what was known of each driver per as_of."""
+        from forex_assets.market.asof import drivers_as_of
+
+        pair = self.settings.pair(pair_id)
+        observations = self.observations(pair_id)
+        days = np.array(sorted(as_ofs), dtype="datetime64[D]")
+        frame = drivers_as_of(observations, self.settings, pair, days)
+        config_hash = self.settings.config_hash(pair_id)
+        out: dict[Key, pd.DataFrame] = {}
+        for day, rows in frame.groupby("as_of", sort=True):
+            known = rows[["series", "event_date", "value"]].astype(str).to_numpy().tolist()
+            out[(day_key(pd.Timestamp(str(day))),)] = self.stamp(rows, config_hash=config_hash, data_hash=content_hash(known))
+        return {(day_key(day),): out.get((day_key(day),), schemas.DRIVERS.empty()) for day in days}
+
+    # ---- forecasts ---------------------------------------------------------------------------------------------
+
+    def snapshot_days(self, pair_id: str) -> list[dt.date]:
+        """Return the days whose bars are stored, in order."""
+        return [dt.date.fromisoformat(key[0]) for key in self.store.keys(schemas.BARS, pair_id)]
+
+    def snapshot(self, pair_id: str, as_of: dt.date | None = None) -> Snapshot:
+        """Return the stored snapshot of ``as_of``, or the newest one.
+
+        Raises
+        ------
+        StoreError
+            When it is not stored.
+        """
+        days = self.snapshot_days(pair_id)
+        if not days or (as_of is not None and as_of not in days):
+            when = f" for {as_of}" if as_of else ""
+            raise StoreError(
+                f"No bars of {pair_id} are stored{when}.",
+                remedy=f"run `forex run --pair {pair_id}`, or materialise {pair_id}/bars for that day first.",
+            )
+        day = as_of or days[-1]
+        bars = self.store.read(schemas.BARS, pair_id, [(day_key(day),)])
+        return Snapshot(day, bars, self.store.info(schemas.BARS, pair_id, (day_key(day),)).meta["data_hash"])
+
+    def history(self, pair_id: str, bars: pd.DataFrame) -> PriceHistory:
+        """Return the price history in a bars snapshot."""
+        from forex_assets.forecasting.contract import PriceHistory
+
+        return PriceHistory.from_bars(bars, self.calendar(pair_id))
+
+    def forecasts(self, pair_id: str, horizon: str, as_ofs: Sequence[dt.date]) -> dict[Key, pd.DataFrame]:
+        """Return the forecast rows of many days of one horizon, each made from its own day's snapshot.
+
+        Days whose snapshot is a prefix of the newest one asked for (the usual case: no row was withdrawn or revised
+        since) are computed in one batch; the others one by one from their own snapshot.
+        """
+        from forex_assets.market.asof import chain_hashes
+
+        days = sorted(as_ofs)
+        newest = self.snapshot(pair_id, days[-1])
+        hashes = chain_hashes(newest.bars)
+        batch: list[dt.date] = []
+        data_hashes: dict[str, str] = {}
+        out: dict[Key, pd.DataFrame] = {}
+        calibration = self.calibration(pair_id, horizon)
+        for day in days:
+            info = self._bars_info(pair_id, day)
+            data_hashes[day_key(day)] = info.meta["data_hash"]
+            if 0 < info.rows <= len(hashes) and hashes[info.rows - 1] == info.meta["data_hash"]:
+                batch.append(day)
+            else:
+                own = self.snapshot(pair_id, day).bars
+                out.update(self._forecast_batch(pair_id, horizon, own, [day], data_hashes, calibration))
+        if batch:
+            out.update(self._forecast_batch(pair_id, horizon, newest.bars, batch, data_hashes, calibration))
+        return dict(sorted(out.items()))
+
+    def _bars_info(self, pair_id: str, day: dt.date) -> Any:
+        key = (day_key(day),)
+        if not self.store.exists(schemas.BARS, pair_id, key):
+            raise StoreError(
+                f"No bars of {pair_id} are stored for {day}.",
+                remedy=f"materialise {pair_id}/bars for that day first, or run `forex run --pair {pair_id} --as-of {day}`.",
+            )
+        info = self.store.info(schemas.BARS, pair_id, key)
+        info.require_usable()
+        return info
+
+    def _forecast_batch(
+        self,
+        pair_id: str,
+        horizon: str,
+        bars: pd.DataFrame,
+        days: Sequence[dt.date],
+        data_hashes: Mapping[str, str],
+        calibration: pd.DataFrame | None,
+    ) -> dict[Key, pd.DataFrame]:
+        from forex_assets.forecasting.forecast import make_forecast
+
+        config = self.active(pair_id, horizon, days[-1])
+        frame = make_forecast(
+            self.history(pair_id, bars),
+            np.array(days, dtype="datetime64[D]"),
+            horizon_days=self.settings.horizons[horizon],
+            models=config.models,
+            active_model=config.model,
+            calibration=calibration,
+            max_age=self.settings.platform.forecast.max_last_value_age_business_days,
+        )
+        out: dict[Key, pd.DataFrame] = {}
+        for day, rows in frame.groupby("as_of", sort=True):
+            key = day_key(pd.Timestamp(str(day)))
+            out[(horizon, key)] = self.stamp(rows, config_hash=config.config_hash, data_hash=data_hashes[key])
+        return out
+
+    def calibration(self, pair_id: str, horizon: str) -> pd.DataFrame | None:
+        """Return the stored width factors of a horizon, or None when none were learned yet."""
+        if not self.store.exists(schemas.INTERVAL_CALIBRATION, pair_id, (horizon,)):
+            return None
+        frame = self.store.read(schemas.INTERVAL_CALIBRATION, pair_id, [(horizon,)])
+        return frame.drop(columns=list(PROVENANCE))
+
+    def backtest(
+        self,
+        pair_id: str,
+        horizon: str,
+        *,
+        as_of: dt.date | None = None,
+        start: dt.date | None = None,
+        every: int | None = None,
+    ) -> pd.DataFrame:
+        """Return the walk-forward rows of every model for one horizon, from the snapshot of ``as_of`` or the newest."""
+        snapshot = self.snapshot(pair_id, as_of)
+        return self.backtest_of(pair_id, horizon, snapshot.bars, snapshot.as_of, snapshot.data_hash, start=start, every=every)
+
+    def backtest_of(
+        self,
+        pair_id: str,
+        horizon: str,
+        bars: pd.DataFrame,
+        as_of: dt.date,
+        data_hash: str,
+        *,
+        start: dt.date | None = None,
+        end: dt.date | None = None,
+        every: int | None = None,
+    ) -> pd.DataFrame:
+        """Return the walk-forward rows of one horizon on given bars."""
+        from forex_assets.forecasting.backtest import run_backtest
+
+        config = self.active(pair_id, horizon, as_of)
+        options = self.settings.platform.backtest
+        frame = run_backtest(
+            self.history(pair_id, bars),
+            horizon_days=self.settings.horizons[horizon],
+            models=config.models,
+            start=np.datetime64(start or options.start, "D"),
+            end=np.datetime64(min(end or as_of, as_of), "D"),
+            every=every or options.every_business_days,
+            as_of=np.datetime64(as_of, "D"),
+            max_age=self.settings.platform.forecast.max_last_value_age_business_days,
+        )
+        return self.stamp(frame, config_hash=config.config_hash, data_hash=data_hash)
+
+    def interval_calibration(self, pair_id: str, horizon: str, backtest: pd.DataFrame) -> pd.DataFrame:
+        """Return the width factors by month, each learned from errors matured before it."""
+        from forex_assets.forecasting.calibration import learn
+
+        frame = learn(backtest, calendar=self.calendar(pair_id))
+        hashes = sorted(backtest["data_hash"].unique())
+        return self.stamp(
+            frame, config_hash=self.active(pair_id, horizon).config_hash, data_hash=combine_hashes({"backtest": "+".join(hashes)})
+        )
+
+    # ---- evaluation --------------------------------------------------------------------------------------------
+
+    def evaluations(
+        self, pair_id: str, horizon: str, forecasts: pd.DataFrame, *, as_of: dt.date | None = None
+    ) -> dict[Key, pd.DataFrame]:
+        """Return outcome and scores of stored forecasts of one horizon.
+
+        Raises
+        ------
+        DataError
+            When a target's value is not known in the newest snapshot; nothing is evaluated before it matures.
+        """
+        from forex_assets.evaluation.evaluate import evaluate
+        from forex_assets.evaluation.outcomes import outcomes
+
+        snapshot = self.snapshot(pair_id, as_of)
+        targets = forecasts.loc[forecasts["is_target"]]
+        known = outcomes(snapshot.bars, targets["target_date"].to_numpy("datetime64[D]"), as_of=snapshot.as_of)
+        frame = evaluate(targets.drop(columns=list(PROVENANCE)), known)
+        made = targets.drop_duplicates("as_of").set_index("as_of")
+        out: dict[Key, pd.DataFrame] = {}
+        for day, rows in frame.groupby("as_of", sort=True):
+            source = made.loc[pd.Timestamp(str(day))]
+            outcome = content_hash([str(rows["target_date"].iloc[0]), float(rows["actual"].iloc[0])])
+            out[(horizon, day_key(pd.Timestamp(str(day))))] = self.stamp(
+                rows,
+                config_hash=str(source["config_hash"]),
+                data_hash=combine_hashes({"forecast": str(source["data_hash"]), "outcome": outcome}),
+            )
+        return out
+
+    def matured_as_ofs(self, pair_id: str, horizon: str, days: Iterable[dt.date], *, as_of: dt.date) -> list[dt.date]:
+        """Return those of ``days`` whose target value is known at the end of ``as_of``."""
+        from forex_assets.clock import target_dates
+        from forex_assets.evaluation.outcomes import outcomes
+
+        asked = np.array(sorted(days), dtype="datetime64[D]")
+        if not len(asked):
+            return []
+        targets = target_dates(asked, self.settings.horizons[horizon], self.calendar(pair_id))
+        known = outcomes(self.snapshot(pair_id, as_of).bars, targets, as_of=as_of)
+        matured = np.isin(targets, known["target_date"].to_numpy("datetime64[D]"))
+        return [pd.Timestamp(day).date() for day in asked[matured]]
+
+    def performance(
+        self, pair_id: str, horizon: str, backtest: pd.DataFrame, *, as_of: dt.date | None = None
+    ) -> pd.DataFrame:
+        """Return the scores by window of one horizon: live forecasts and the backtest beside them."""
+        from forex_assets.evaluation.performance import performance_report
+
+        day = as_of or self.snapshot(pair_id).as_of
+        keys = [key for key in self.store.keys(schemas.EVALUATION, pair_id) if key[0] == horizon and key[1] <= day_key(day)]
+        evaluation = (
+            self.store.read(schemas.EVALUATION, pair_id, keys).drop(columns=list(PROVENANCE))
+            if keys
+            else schemas.EVALUATION.empty().drop(columns=list(PROVENANCE))
+        )
+        evaluation = evaluation.loc[evaluation["matured_on"] <= pd.Timestamp(day)]
+        config = self.active(pair_id, horizon, day)
+        frame = performance_report(
+            evaluation,
+            backtest.drop(columns=list(PROVENANCE)),
+            as_of=day,
+            recommended=self.settings.recommended,
+            classic=self.settings.classic,
+            active_model=config.model,
+        )
+        hashes = "+".join(sorted(backtest["data_hash"].unique()))
+        scores = content_hash([len(evaluation), float(evaluation["crps"].sum()), str(evaluation["matured_on"].max())])
+        return self.stamp(
+            frame, config_hash=config.config_hash, data_hash=combine_hashes({"backtest": hashes, "evaluation": scores})
+        )
+
+
+PROVENANCE: tuple[str, ...] = ("config_hash", "data_hash", "code_version")
+
+
+def observations_hash(observations: pd.DataFrame) -> str:
+    """Return a hash of the values known, whatever their retrieval times."""
+    columns = observations[["series", "event_time", "available_at", "value", "source", "withdrawn_at"]]
+    return content_hash([len(columns), int(pd.util.hash_pandas_object(columns, index=False).sum())])
+
+
+def is_prefix(shorter: pd.DataFrame, longer: pd.DataFrame) -> bool:
+    """Tell whether a snapshot's rows are the first rows of a later one (nothing withdrawn or revised between them)."""
+    n = len(shorter)
+    if n == 0 or n > len(longer):
+        return False
+    head = longer.iloc[:n]
+    same = (
+        np.array_equal(shorter["event_date"].to_numpy(), head["event_date"].to_numpy())
+        and np.array_equal(shorter["value"].to_numpy(), head["value"].to_numpy())
+        and np.array_equal(shorter["available_at"].to_numpy(), head["available_at"].to_numpy())
+    )
+    left, right = shorter["withdrawn_at"], head["withdrawn_at"]
+    return bool(same and np.array_equal(left.isna().to_numpy(), right.isna().to_numpy()))
+
+
+def judge(table: schemas.Table, frame: pd.DataFrame) -> Any:
+    """Return the verdict that is stored inside a slice; see :mod:`forex_assets.verdicts`."""
+    from forex_assets.verdicts import judge_slice
+
+    return judge_slice(table, frame)
+
+
+__all__ = ["PROVENANCE", "Pipeline", "Snapshot", "as_of_instants", "day_key", "utc_now"]
