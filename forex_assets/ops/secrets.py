@@ -1,4 +1,4 @@
-"""Secrets: read from the environment or from files only their owner can read, and masked in all text that leaves.
+"""Secrets: read from the environment or from files only their owner can read, and masked in every text that leaves.
 
 A secret ``NAME`` is the environment variable ``NAME``, or the content of the file named by ``NAME_FILE``. No secret is
 ever an argument, a setting or a line of a schedule (L19). :func:`redact` masks every value read here, every
@@ -32,7 +32,7 @@ _SECRET_NAME = re.compile(
     r"(?:^|_)(?:PASS|PASSWD|PASSWORD|PWD|TOKEN|SECRET|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIALS?)(?:_|$)"
 )
 _FIELD = (
-    r"(?:[a-z0-9]+[_-])*(?:user(?:name|_?id)?|login|pass(?:word|wd|phrase)?|pwd|token|secret|credentials?"
+    r"(?:[a-z0-9]+[_-]){0,4}(?:user(?:name|_?id)?|login|pass(?:word|wd|phrase)?|pwd|token|secret|credentials?"
     r"|api[_-]?key|access[_-]?key|private[_-]?key|signature)"
 )
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
