@@ -92,24 +92,21 @@ class Table:
             )
         out: dict[str, Any] = {}
         for column in self.columns:
-            series = frame[column.name]
             try:
-                out[column.name] = _cast(series, column)
+                out[column.name], empty = _cast(frame[column.name], column)
             except (ValueError, TypeError) as error:
                 raise DataError(
                     f"Column '{column.name}' of table '{self.name}' does not hold the declared kind "
                     f"'{column.kind}': {error}.",
                     remedy="convert the values before writing, or correct the declaration in forex_assets.schemas.",
                 ) from error
-        result = pd.DataFrame(out)
-        for column in self.columns:
-            count = 0 if column.nullable else int(result[column.name].isna().sum())
-            if count:
+            if empty and not column.nullable:
                 raise DataError(
-                    f"Column '{column.name}' of table '{self.name}' is empty in {count} of {len(result)} rows, "
+                    f"Column '{column.name}' of table '{self.name}' is empty in {empty} of {len(frame)} rows, "
                     "and the table does not allow that.",
                     remedy="quarantine or complete those rows before writing.",
                 )
+        result = pd.DataFrame(out, index=frame.index)
         repeated = result.duplicated(list(self.key))
         if repeated.any():
             first = result.loc[repeated, list(self.key)].iloc[0].to_dict()
@@ -132,42 +129,49 @@ class Table:
         )
 
 
-def _cast(series: pd.Series[Any], column: Column) -> pd.Series[Any]:
+def _cast(series: pd.Series[Any], column: Column) -> tuple[Any, int]:
+    """Return the values of a column in its declared kind, and how many are empty."""
     import numpy as np
     import pandas as pd
 
     dtype: Any = _PANDAS_DTYPES[column.kind]
+    values: Any
     if column.kind == "date":
         values = series if series.dtype.kind == "M" else pd.to_datetime(series)
         if values.dt.tz is not None:
             raise ValueError("a calendar date must not carry a time zone")
-        return values.astype(dtype).dt.normalize()
-    if column.kind == "instant":
-        if series.dtype == dtype:
-            return series
+        values = values.to_numpy().astype("datetime64[D]").astype(dtype)
+    elif column.kind == "instant":
         values = series if series.dtype.kind == "M" else pd.to_datetime(series)
         if len(values) and values.notna().any() and values.dt.tz is None:
             raise ValueError("an instant must carry a time zone")
         if values.dt.tz is None:
-            return values.astype("datetime64[ns]").dt.tz_localize("UTC")
-        return values.dt.tz_convert("UTC").astype(dtype)
-    if column.kind == "str":
-        texts = series.to_numpy(dtype=object)
-        empty = pd.isna(texts)
-        if empty.any():
-            texts = texts.copy()
-            texts[empty] = None
-        return pd.Series(texts, index=series.index, dtype=object)
-    if column.kind == "int" and column.nullable:
-        return series.astype("float64")
-    if column.kind == "bool":
+            values = values.astype("datetime64[ns]").dt.tz_localize("UTC").array
+        else:
+            values = values.dt.tz_convert("UTC").astype(dtype).array
+    elif column.kind == "str":
+        values = series.to_numpy(dtype=object)
+        empty = pd.isna(values)
+        count = int(empty.sum())
+        if count:
+            values = values.copy()
+            values[empty] = None
+        return values, count
+    elif column.kind == "int" and column.nullable:
+        values = series.to_numpy(dtype="float64", na_value=np.nan)
+    elif column.kind == "bool":
         if series.isna().any():
             raise ValueError("a truth value is missing")
-        if series.dtype == object and len(series) and not series.map(lambda v: isinstance(v, bool | np.bool_)).all():
+        if series.dtype == object and not series.map(lambda value: isinstance(value, bool | np.bool_)).all():
             raise ValueError("a value is neither True nor False")
-    if column.kind == "int" and series.dtype.kind == "f" and not (series % 1 == 0).all():
-        raise ValueError("a value is not a whole number")
-    return series if series.dtype == dtype else series.astype(dtype)
+        values = series.to_numpy(dtype=bool)
+    elif column.kind == "int":
+        if series.dtype.kind == "f" and not (series % 1 == 0).all():
+            raise ValueError("a value is missing or not a whole number")
+        values = series.to_numpy(dtype="int64")
+    else:
+        values = series.to_numpy(dtype="float64", na_value=np.nan)
+    return values, int(pd.isna(values).sum())
 
 
 @functools.lru_cache(maxsize=64)

@@ -446,11 +446,12 @@ def _to_arrow(table: Table, frame: pd.DataFrame) -> pa.Table:
     import pyarrow as pa
 
     conformed = table.conform(frame)
+    schema = table.arrow_schema()
     try:
-        # Instants are kept to the microsecond, so a nanosecond rest is cut rather than refused.
-        return pa.Table.from_pandas(
-            conformed, schema=table.arrow_schema(), preserve_index=False, safe=False, nthreads=1
-        ).replace_schema_metadata(None)
+        # Instants are kept to the microsecond, so a nanosecond rest is cut rather than refused. Column by column is
+        # half the time of Table.from_pandas, which also describes the index.
+        arrays = [pa.array(conformed[item.name], type=item.type, from_pandas=True, safe=False) for item in schema]
+        return pa.Table.from_arrays(arrays, schema=schema)
     except pa.ArrowException as error:
         raise DataError(
             f"Rows for table '{table.name}' do not hold their declared kinds: {error}.",
