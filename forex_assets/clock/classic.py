@@ -26,10 +26,11 @@ _TUESDAY_OFFSET = 2  # 1970-01-01 was a Thursday: day number 5 is a Tuesday, and
 def third_tuesdays(start: ScalarDate, end: ScalarDate) -> Dates:
     """Return the third Tuesday of every month from ``start`` to ``end``, both included."""
     low, high = as_dates(start), as_dates(end)
-    days = day_range(low, high)
+    days: Dates = day_range(low, high)
     is_tuesday = (days.astype(np.int64) + _TUESDAY_OFFSET) % 7 == 0
     day_of_month = (days - days.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64) + 1
-    return days[is_tuesday & (day_of_month >= 15) & (day_of_month <= 21)]
+    third: NDArray[np.bool_] = is_tuesday & (day_of_month >= 15) & (day_of_month <= 21)
+    return days[third]
 
 
 def daily_ffill(dates: ArrayLike, values: ArrayLike) -> tuple[Dates, NDArray[np.float64]]:

@@ -76,7 +76,9 @@ def as_dates(values: Any) -> Dates:
             "Zone-aware instants were given where dates are expected.",
             remedy="convert them with forex_assets.clock.santiago_dates first.",
         )
-    if array.dtype.kind not in "MOUS" and array.size:
+    if not array.size:
+        return np.empty(array.shape, dtype="datetime64[D]")
+    if array.dtype.kind not in "MOUS":
         raise ValidationError(
             f"Dates are expected, {array.dtype} was given.", remedy="give datetime64, datetime.date or ISO strings."
         )

@@ -1,0 +1,63 @@
+"""The library is told what time it is: no room that computes results reads the wall clock or loads heavy packages."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import forex_assets
+
+PACKAGE = Path(forex_assets.__file__).parent
+ROOMS = ("clock", "market", "forecasting", "evaluation")
+EDGES = {"market/http.py"}  # cache ages and retry delays; nothing of it enters a value or an available_at
+WALL_CLOCK = {
+    "now": {"datetime", "dt.datetime", "datetime.datetime", "pd.Timestamp", "Timestamp"},
+    "utcnow": {"datetime", "dt.datetime", "datetime.datetime", "pd.Timestamp", "Timestamp"},
+    "today": {"date", "datetime", "dt.date", "dt.datetime", "datetime.date", "datetime.datetime", "pd.Timestamp"},
+    "time": {"time"},
+    "time_ns": {"time"},
+    "localtime": {"time"},
+    "gmtime": {"time"},
+}
+
+
+def wall_clock_calls(source: str) -> list[str]:
+    return [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func.value) in WALL_CLOCK.get(node.func.attr, set())
+    ]
+
+
+def test_the_scan_sees_every_way_to_read_the_clock() -> None:
+    source = (
+        "a = dt.datetime.now(dt.UTC)\nb = pd.Timestamp.today()\nc = time.time()\nd = date.today()\ne = time.monotonic()"
+    )
+    assert len(wall_clock_calls(source)) == 4
+
+
+@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.capability("K14")
+def test_no_result_depends_on_the_wall_clock(room: str) -> None:
+    found = {
+        path.relative_to(PACKAGE).as_posix(): calls
+        for path in sorted((PACKAGE / room).rglob("*.py"))
+        if path.relative_to(PACKAGE).as_posix() not in EDGES
+        and (calls := wall_clock_calls(path.read_text(encoding="utf-8")))
+    }
+    assert found == {}
+
+
+def test_importing_the_clock_loads_no_pandas_and_no_holiday_library() -> None:
+    heavy = "pandas", "exchange_calendars", "holidays", "pydantic", "dagster", "scipy", "torch"
+    code = f"import sys, forex_assets.clock as c; c.calendar_for('FX') and sys.exit(' '.join(set({heavy!r}[1:3]) & set(sys.modules)))"
+    lean = f"import sys, forex_assets.clock; sys.exit(' '.join(set({heavy!r}) & set(sys.modules)))"
+    for text in (code, lean):
+        done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
