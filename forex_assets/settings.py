@@ -61,11 +61,12 @@ class ReferenceSeries(_Strict):
 
 
 class SeriesQuality(_Strict):
-    """Which quality rules apply to a series."""
+    """Which quality rules apply to a series (see :mod:`forex_assets.market.quality`)."""
 
     jump: bool = True
     stale: bool = True
     high_low: bool = True
+    calendar: bool = True
 
 
 class SeriesSpec(_Strict):
@@ -174,8 +175,14 @@ class QualitySettings(_Strict):
     jump_robust_sigma: Positive
     spike_log: Positive
     spike_reversal_share: Annotated[float, Field(gt=0, le=1)]
-    stale_run_length: PositiveInt
+    stale_run_length: Annotated[int, Field(ge=2)]
     cross_source_tolerance_log: Positive
+    cross_source_robust_sigma: Annotated[float, Field(ge=0)]
+    spike_robust_sigma: Positive
+    unit_tolerance_log: Annotated[float, Field(gt=0, lt=1)]
+    ohlc_tolerance_log: Annotated[float, Field(ge=0, lt=0.1)]
+    volatility_window_rows: Annotated[int, Field(ge=20)]
+    future_tolerance_hours: Annotated[float, Field(ge=0)]
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -213,9 +220,18 @@ class RunSettings(_Strict):
 
 
 class AlertSettings(_Strict):
-    """Where alerts are queued, relative to the home folder."""
+    """Where alerts are queued, relative to the home folder, and how long one silences its repeats."""
 
     outbox: str
+    cooldown_hours: Annotated[float, Field(ge=0)]
+
+    @field_validator("outbox")
+    @classmethod
+    def _inside_home(cls, value: str) -> str:
+        path = Path(value)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            raise ValueError(f"outbox {value!r} must be a path inside the home folder")
+        return value
 
 
 class ScheduleSettings(_Strict):
