@@ -83,38 +83,82 @@ class Table:
         """
         import pandas as pd
 
+        self._check_names(frame)
+        result = pd.DataFrame({c.name: self._values(frame, c) for c in self.columns}, index=frame.index)
+        self._check_key(result)
+        return result
+
+    def to_arrow(self, frame: pd.DataFrame) -> pa.Table:
+        """Return ``frame`` as an Arrow table of this table's schema, checked as :meth:`conform` does in one pass less.
+
+        Instants are kept to the microsecond, so a nanosecond rest is cut rather than refused.
+
+        Raises
+        ------
+        DataError
+            As :meth:`conform`.
+        """
+        import pandas as pd
+        import pyarrow as pa
+
+        self._check_names(frame)
+        arrays: list[Any] = []
+        keys: dict[str, Any] = {}
+        for column, item in zip(self.columns, self.arrow_schema(), strict=True):
+            # Arrow finds the empty texts while it converts them.
+            values = frame[column.name].to_numpy(object) if column.kind == "str" else self._values(frame, column)
+            try:
+                array = pa.array(values, type=item.type, from_pandas=True, safe=False)
+            except pa.ArrowException as error:
+                raise self._wrong_kind(column, error) from error
+            if array.null_count and not column.nullable:
+                raise self._empty(column, array.null_count, len(frame))
+            arrays.append(array)
+            if column.name in self.key:
+                keys[column.name] = values
+        self._check_key(pd.DataFrame(keys))
+        return pa.Table.from_arrays(arrays, schema=self.arrow_schema())
+
+    def _check_names(self, frame: pd.DataFrame) -> None:
         missing = [name for name in self.column_names if name not in frame.columns]
         extra = [str(name) for name in frame.columns if name not in self.column_names]
-        if missing or extra:
+        if missing or extra or len(frame.columns) != len(self.columns):
             raise DataError(
-                f"Rows for table '{self.name}' have the wrong columns: missing {missing}, unexpected {extra}.",
-                remedy=f"produce exactly the columns declared in forex_assets.schemas for '{self.name}'.",
+                f"Rows for table '{self.name}' have the wrong columns: missing {missing}, unexpected {extra}, "
+                f"{len(frame.columns)} instead of {len(self.columns)}.",
+                remedy=f"produce exactly the columns declared in forex_assets.schemas for '{self.name}', each once.",
             )
-        out: dict[str, Any] = {}
-        for column in self.columns:
-            try:
-                out[column.name], empty = _cast(frame[column.name], column)
-            except (ValueError, TypeError) as error:
-                raise DataError(
-                    f"Column '{column.name}' of table '{self.name}' does not hold the declared kind "
-                    f"'{column.kind}': {error}.",
-                    remedy="convert the values before writing, or correct the declaration in forex_assets.schemas.",
-                ) from error
-            if empty and not column.nullable:
-                raise DataError(
-                    f"Column '{column.name}' of table '{self.name}' is empty in {empty} of {len(frame)} rows, "
-                    "and the table does not allow that.",
-                    remedy="quarantine or complete those rows before writing.",
-                )
-        result = pd.DataFrame(out, index=frame.index)
-        repeated = result.duplicated(list(self.key))
+
+    def _values(self, frame: pd.DataFrame, column: Column) -> Any:
+        try:
+            values, empty = _cast(frame[column.name], column)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise self._wrong_kind(column, error) from error
+        if empty and not column.nullable:
+            raise self._empty(column, empty, len(frame))
+        return values
+
+    def _wrong_kind(self, column: Column, error: Exception) -> DataError:
+        return DataError(
+            f"Column '{column.name}' of table '{self.name}' does not hold the declared kind '{column.kind}': {error}.",
+            remedy="convert the values before writing, or correct the declaration in forex_assets.schemas.",
+        )
+
+    def _empty(self, column: Column, count: int, rows: int) -> DataError:
+        return DataError(
+            f"Column '{column.name}' of table '{self.name}' is empty in {count} of {rows} rows, "
+            "and the table does not allow that.",
+            remedy="quarantine or complete those rows before writing.",
+        )
+
+    def _check_key(self, frame: pd.DataFrame) -> None:
+        repeated = frame.duplicated(list(self.key))
         if repeated.any():
-            first = result.loc[repeated, list(self.key)].iloc[0].to_dict()
+            first = frame.loc[repeated, list(self.key)].iloc[0].to_dict()
             raise DataError(
                 f"Table '{self.name}' has more than one row for key {first}.",
                 remedy=f"rows must be unique on {list(self.key)}; drop or merge the repeats.",
             )
-        return result
 
     def pandera_schema(self) -> Any:
         """Return the pandera schema of this table (types, emptiness, uniqueness of the key)."""

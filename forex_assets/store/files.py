@@ -119,10 +119,10 @@ class LocalFiles:
                         if entry.name.startswith("."):
                             continue
                         name = f"{current}/{entry.name}"
-                        if entry.is_dir():
-                            pending.append(name)
-                        elif entry.name.endswith(suffix):
+                        if entry.name.endswith(suffix):
                             found.append(name)
+                        elif entry.is_dir():
+                            pending.append(name)
             except FileNotFoundError:
                 continue
         return found

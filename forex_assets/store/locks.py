@@ -190,30 +190,6 @@ class ParquetFileLock(FileLock):
             )
 
 
-class ThreadsLock:
-    """A lock by name among the threads of this process, for roots that have no lock files."""
-
-    _locks: dict[str, threading.Lock] = {}  # noqa: RUF012  # one registry for the whole process is its purpose
-    _registry = threading.Lock()
-
-    def __init__(self, name: str, timeout: float = 30.0) -> None:
-        self.name = name
-        self.timeout = timeout
-        with self._registry:
-            self._lock = self._locks.setdefault(name, threading.Lock())
-
-    def __enter__(self) -> Self:
-        if not self._lock.acquire(timeout=self.timeout):
-            raise LockTimeoutError(
-                f"The lock {self.name} was held by another thread for all of the {self.timeout:g} s allowed.",
-                remedy="wait for the other thread, or allow a longer time-out.",
-            )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-
 def _locker() -> Callable[[int], bool]:
     """Return the function that tries once to lock a descriptor: portalocker's, or the operating system's own."""
     try:

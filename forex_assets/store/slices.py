@@ -12,10 +12,8 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from forex_assets.errors import DataError, StoreError, UnusableSliceError, ValidationError
@@ -73,6 +71,17 @@ class SliceInfo:
     written_at: dt.datetime
     path: str
     size_bytes: int
+
+    def require_usable(self) -> None:
+        """Refuse a slice whose verdict is bad.
+
+        Raises
+        ------
+        UnusableSliceError
+            Naming the slice and the reasons of its verdict.
+        """
+        if self.verdict.state == "bad":
+            raise _unusable([self], 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +213,7 @@ class SliceStore:
             else:
                 parts.append(rows)
         if bad:
-            raise _unusable(table, pair, bad, len(asked))
+            raise _unusable(bad, len(asked))
         if not parts:
             return table.empty()[names or list(table.column_names)]
         return _to_pandas(pa.concat_tables(parts))
@@ -311,27 +320,13 @@ class SliceStore:
         with store_errors("clean", self.root):
             return self._files.sweep((now - older_than).timestamp())
 
-    def exclusive(self, table: Table, pair: str, *, timeout: float = 30.0) -> AbstractContextManager[object]:
-        """Return a lock to hold around read-change-write of a table, so that no other writer's change is lost.
-
-        Across processes for a local root. Other roots have no lock files: there it holds among the threads of this
-        process only, and writers in several processes must be kept apart by the scheduler (a concurrency pool).
-        """
-        from forex_assets.store.files import LocalFiles
-        from forex_assets.store.locks import FileLock, ThreadsLock
-
-        path = self._files.locate(f"{_checked_pair(pair)}/{table.name}/.lock")
-        if isinstance(self._files, LocalFiles):
-            return FileLock(Path(path), timeout=timeout)
-        return ThreadsLock(path, timeout=timeout)
-
     def _serialise(self, table: Table, pair: str, key: Key, item: SliceWrite) -> tuple[str, Any, SliceInfo]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         name = _slice_name(table, pair, tuple(key))
         written_at = self._clock().astimezone(dt.UTC)
-        rows = _to_arrow(table, item.frame)
+        rows = table.to_arrow(item.frame)
         footer = {
             "table": table.name,
             "pair": pair,
@@ -442,23 +437,6 @@ def _checked_meta(meta: Mapping[str, str]) -> dict[str, str]:
     return dict(meta)
 
 
-def _to_arrow(table: Table, frame: pd.DataFrame) -> pa.Table:
-    import pyarrow as pa
-
-    conformed = table.conform(frame)
-    schema = table.arrow_schema()
-    try:
-        # Instants are kept to the microsecond, so a nanosecond rest is cut rather than refused. Column by column is
-        # half the time of Table.from_pandas, which also describes the index.
-        arrays = [pa.array(conformed[item.name], type=item.type, from_pandas=True, safe=False) for item in schema]
-        return pa.Table.from_arrays(arrays, schema=schema)
-    except pa.ArrowException as error:
-        raise DataError(
-            f"Rows for table '{table.name}' do not hold their declared kinds: {error}.",
-            remedy="convert the values before writing, or correct the declaration in forex_assets.schemas.",
-        ) from error
-
-
 def _to_pandas(rows: pa.Table) -> pd.DataFrame:
     frame: pd.DataFrame = rows.to_pandas(date_as_object=False, coerce_temporal_nanoseconds=True)
     return frame
@@ -526,11 +504,11 @@ def _foreign(path: str, reason: str) -> StoreError:
     )
 
 
-def _unusable(table: Table, pair: str, bad: Sequence[SliceInfo], asked: int) -> UnusableSliceError:
+def _unusable(bad: Sequence[SliceInfo], asked: int) -> UnusableSliceError:
     first = bad[0]
     reasons = "; ".join(first.verdict.reasons) or "no reason recorded"
     return UnusableSliceError(
-        f"{len(bad)} of {asked} slices of {pair}/{table.name} have a bad verdict, first "
+        f"{len(bad)} of {asked} slices of {first.pair}/{first.table} have a bad verdict, first "
         f"{'/'.join(first.key) or '(whole table)'}: {reasons}.",
         remedy="look at the failed check, correct the data, and materialise those partitions again.",
     )
