@@ -1,0 +1,138 @@
+"""The daily forecast: the path of every model from the last known value to the target date, for many days at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from forex_assets.errors import ValidationError
+from forex_assets.forecasting.calibration import apply, factors_from_frame
+from forex_assets.forecasting.contract import Dates, PriceHistory, make_origins
+from forex_assets.forecasting.prediction import Predictor, min_history
+from forex_assets.forecasting.registry import ModelChoice, choices, get_model
+from forex_assets.levels import QUANTILE_COLUMNS
+from forex_assets.schemas import FORECAST
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def make_forecast(
+    history: PriceHistory,
+    as_ofs: Any,
+    horizon_days: int,
+    models: Iterable[str | ModelChoice],
+    active_model: str,
+    calibration: pd.DataFrame | None = None,
+    *,
+    max_age: int = 10,
+    seed: int = 0,
+    reconstructed: bool = False,
+) -> pd.DataFrame:
+    """Forecast every step up to the target date, at the end of every given day.
+
+    The last step of a path is the row the backtest has for that day, exactly.
+
+    Parameters
+    ----------
+    history:
+        What was known when.
+    as_ofs:
+        Forecast days, one or many.
+    horizon_days:
+        Tenor in calendar days.
+    models:
+        Names, or choices with parameters and labels.
+    active_model:
+        The one that is deployed; must be among ``models``.
+    calibration:
+        Rows of ``interval_calibration``. Each day uses the newest row valid by then; without one a calibrated model
+        stays uncalibrated and ``calibrated_from`` stays empty.
+    max_age:
+        Largest number of business days from the last value to a forecast day.
+    seed:
+        Platform seed of sampling models.
+    reconstructed:
+        True marks a what-if made with a later configuration.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of ``forecast`` without provenance, by day, model and step.
+
+    Raises
+    ------
+    ValidationError
+        When a model, parameter or horizon breaks its rule, or the active model does not run.
+    DataError
+        When a day is no usable origin; names the day and why.
+    """
+    chosen = choices(models)
+    if active_model not in [choice.name for choice in chosen]:
+        raise ValidationError(
+            f"The active model '{active_model}' is not among the models run: {[choice.name for choice in chosen]}.",
+            remedy="add it to forecast.models in platform.yaml, or deploy one of those.",
+        )
+    days = np.unique(np.atleast_1d(np.asarray(as_ofs, dtype="datetime64[D]")))
+    origins = make_origins(history, days, horizon_days, max_age, min_values=min_history(chosen), unusable="raise")
+    m = len(origins)
+    longest = int(origins.steps.max()) if m else 0
+    # Shorter paths repeat their last step; the repeats are dropped below.
+    steps = np.minimum(np.arange(1, longest + 1)[None, :], origins.steps[:, None])
+    kept = np.arange(1, longest + 1)[None, :] <= origins.steps[:, None]
+    predictor = Predictor(history, origins, steps, seed)
+    row, column = np.nonzero(kept)
+    parts = []
+    for rank, choice in enumerate(chosen):
+        paths = predictor.paths(choice)
+        quantiles = paths.quantiles
+        since: Dates = np.full(m, np.datetime64("NaT", "D"))
+        if get_model(choice.model).capabilities.calibrated and calibration is not None:
+            lower, upper, since = factors_from_frame(calibration, choice.name, origins.horizon_days).at(origins.as_of)
+            quantiles = apply(quantiles, lower[:, None], upper[:, None])
+        parts.append((rank, choice.name, paths.mean[kept], quantiles[kept], since[row]))
+    step_date = history.calendar.add(origins.last_event_date[row], column + 1)
+    return _frame(origins, row, column + 1, step_date, parts, active_model, reconstructed)
+
+
+def _frame(
+    origins: Any,
+    row: Any,
+    step: Any,
+    step_date: Dates,
+    parts: list[tuple[int, str, Any, Any, Any]],
+    active_model: str,
+    reconstructed: bool,
+) -> pd.DataFrame:
+    import pandas as pd
+
+    n = len(row)
+    frames = []
+    for rank, name, mean, quantiles, since in parts:
+        frames.append(
+            pd.DataFrame(
+                {
+                    "pair": np.full(n, origins.pair, dtype=object),
+                    "horizon": np.full(n, origins.horizon_days, dtype=np.int64),
+                    "as_of": origins.as_of[row].astype("datetime64[ns]"),
+                    "model": np.full(n, name, dtype=object),
+                    "step": step.astype(np.int64),
+                    "step_date": step_date.astype("datetime64[ns]"),
+                    "target_date": origins.target_date[row].astype("datetime64[ns]"),
+                    "is_target": step == origins.steps[row],
+                    "last_value": origins.last_value[row],
+                    "last_event_date": origins.last_event_date[row].astype("datetime64[ns]"),
+                    "mean": mean,
+                    **{column: quantiles[:, i] for i, column in enumerate(QUANTILE_COLUMNS)},
+                    "is_active": np.full(n, name == active_model),
+                    "calibrated_from": since.astype("datetime64[ns]"),
+                    "reconstructed": np.full(n, reconstructed),
+                    "_rank": rank,
+                }
+            )
+        )
+    frame = pd.concat(frames, ignore_index=True)
+    frame = frame.sort_values(["as_of", "_rank", "step"], kind="stable", ignore_index=True)
+    return frame[[name for name in FORECAST.column_names if name in frame.columns]]
