@@ -66,7 +66,7 @@ class SeriesQuality(_Strict):
     jump: bool = True
     stale: bool = True
     high_low: bool = True
-    calendar: bool = True
+    calendar: Literal["sessions", "weekdays", "any"] = "sessions"
 
 
 class SeriesSpec(_Strict):
@@ -182,6 +182,7 @@ class QualitySettings(_Strict):
     unit_tolerance_log: Annotated[float, Field(gt=0, lt=1)]
     ohlc_tolerance_log: Annotated[float, Field(ge=0, lt=0.1)]
     volatility_window_rows: Annotated[int, Field(ge=20)]
+    volatility_fast_rows: Annotated[int, Field(ge=5)]
     future_tolerance_hours: Annotated[float, Field(ge=0)]
 
     @model_validator(mode="after")

@@ -1,9 +1,9 @@
 """Quality of observations: rules that withdraw rows, each from the instant at which it could be known to be bad.
 
 A verdict never removes a row: it dates its withdrawal (``withdrawn_at``, ``rule``, ``reason``), so that an origin
-before that instant still sees what was seen then. The limits are ``quality:`` in ``platform.yaml``; which rules a series has,
-its range, calendar and reference are in ``series.yaml``. Entry point: :func:`apply_quality`. Fetching and as-of views
-live elsewhere.
+before that instant still sees what was seen then. The limits are ``quality:`` in ``platform.yaml``; which rules a
+series has, its range, calendar and reference are in ``series.yaml``. Entry point: :func:`apply_quality`. Fetching and
+as-of views live elsewhere.
 """
 
 from __future__ import annotations

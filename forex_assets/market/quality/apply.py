@@ -130,11 +130,11 @@ def _judge(spec: SeriesSpec, position: Ints, columns: Rows, limits: QualitySetti
     position = position[order]
     rows = Rows(**{name: getattr(columns, name)[position] for name in Rows.__dataclass_fields__})
     calendar = calendar_for(spec.calendar)
-    findings = rules.row_findings(rows, spec, limits, _is_session(calendar, rows.event), now_us)
+    findings = rules.row_findings(rows, spec, limits, _is_open(spec, calendar, rows.event), now_us)
     sound = np.ones(len(rows), dtype=bool)
     for finding in findings:
         sound[finding.rows] = False
-    context = rules.context_of(rows, sound, spec, limits.volatility_window_rows)
+    context = rules.context_of(rows, sound, spec, limits)
     on_arrival = [rules.wrong_unit(rows, context, spec, limits)]
     if spec.quality.jump:
         on_arrival.append(rules.gross_jump(rows, context, spec, limits))
@@ -150,11 +150,12 @@ def _judge(spec: SeriesSpec, position: Ints, columns: Rows, limits: QualitySetti
     return _Judged(spec, calendar, position, rows, context, findings, withdrawn)
 
 
-def _is_session(calendar: BusinessCalendar, dates: rules.Dates) -> npt.NDArray[np.bool_]:
-    """Return which dates are sessions; where the closures are not known only weekends are refused."""
-    known = _within(calendar, dates)
+def _is_open(spec: SeriesSpec, calendar: BusinessCalendar, dates: rules.Dates) -> npt.NDArray[np.bool_]:
+    """Return which dates may carry a value; where the closures are not known only weekends are refused."""
     out = np.is_busday(dates)
-    out[known] = calendar.is_open(dates[known])
+    if spec.quality.calendar == "sessions":
+        known = _within(calendar, dates)
+        out[known] = calendar.is_open(dates[known])
     return out
 
 
@@ -202,7 +203,7 @@ def _cross_source(series: _Judged, reference: _Judged, limits: QualitySettings) 
     mine, theirs = np.flatnonzero(exists), sound[pick]
     decided = np.maximum(series.rows.available[mine], reference.rows.available[theirs])
     difference = scale.transform(series.rows.value[mine]) - scale.transform(reference.rows.value[theirs])
-    sigma = np.nan_to_num(reference.context.sigma[theirs], nan=0.0)
+    sigma = np.nan_to_num(reference.context.long_sigma[theirs], nan=0.0)
     limit = np.maximum(limits.cross_source_tolerance_log, limits.cross_source_robust_sigma * sigma)
     bad = np.flatnonzero((np.abs(difference) > limit) & (reference.withdrawn[theirs] > decided))
     reasons = [

@@ -96,7 +96,7 @@ def _state(rule: str, count: int, spec: SeriesSpec | None, present: list[str]) -
             "spike": spec.quality.jump,
             "stale": spec.quality.stale,
             "high_low": spec.quality.high_low,
-            "calendar": spec.quality.calendar or spec.frequency == "monthly",
+            "calendar": spec.quality.calendar != "any" or spec.frequency == "monthly",
             "cross_source": spec.reference is not None,
         }
         if not declared.get(rule, True):

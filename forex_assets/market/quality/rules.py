@@ -85,8 +85,9 @@ class Context:
     """What each row could be compared with when it arrived.
 
     ``before`` counts the spine rows dated before the row and known by its arrival; level, long level and daily sigma
-    (in the scale of :class:`Scale`) come from those, NaN where they are too few; ``gap`` is the distance in business
-    days (months for a monthly series) from the last of them.
+    (in the scale of :class:`Scale`) come from those, NaN where they are too few. ``long_sigma`` is that of the last
+    weeks; ``sigma`` the larger of it and that of the last days, so that a storm explains its own moves. ``gap`` is
+    the distance in business days (months for a monthly series) from the last of them.
     """
 
     spine: Ints
@@ -94,6 +95,7 @@ class Context:
     level: Floats
     unit_level: Floats
     sigma: Floats
+    long_sigma: Floats
     gap: Floats
 
 
@@ -164,13 +166,13 @@ def row_findings(
     if spec.frequency == "monthly":
         off = rows.event != rows.event.astype("datetime64[M]").astype("datetime64[D]")
         findings.append(_at_once("calendar", off, rows, lambda i: f"{rows.event[i]} is not the first of a month"))
-    elif spec.quality.calendar:
+    elif spec.quality.calendar != "any":
         findings.append(
             _at_once(
                 "calendar",
                 ~is_session,
                 rows,
-                lambda i: f"{_dated(rows.event[i])} is no session of calendar {spec.calendar}",
+                lambda i: f"{_dated(rows.event[i])} is no {_kind_of_day(spec)}",
             )
         )
     if spec.quality.high_low:
@@ -178,7 +180,7 @@ def row_findings(
     return findings
 
 
-def context_of(rows: Rows, sound: Bools, spec: SeriesSpec, window_rows: int) -> Context:
+def context_of(rows: Rows, sound: Bools, spec: SeriesSpec, limits: QualitySettings) -> Context:
     """Return what each row could be compared with when it arrived, from the sound rows before it."""
     import pandas as pd
 
@@ -203,12 +205,16 @@ def context_of(rows: Rows, sound: Bools, spec: SeriesSpec, window_rows: int) -> 
     gap = np.full(len(rows), np.nan)
     known = before > 0
     gap[known] = _distance(dates[before[known] - 1], rows.event[known], spec)
+    window, fast = limits.volatility_window_rows, limits.volatility_fast_rows
+    long_sigma = rolling(moved, window, VOLATILITY_MIN_ROWS) / _HALF_NORMAL_MEDIAN
+    recent_sigma = rolling(moved, fast, fast) / _HALF_NORMAL_MEDIAN
     return Context(
         spine=spine,
         before=before,
         level=rolling(values, LEVEL_ROWS, LEVEL_MIN_ROWS)[before],
-        unit_level=rolling(values, window_rows, UNIT_LEVEL_MIN_ROWS)[before],
-        sigma=(rolling(moved, window_rows, VOLATILITY_MIN_ROWS) / _HALF_NORMAL_MEDIAN)[before],
+        unit_level=rolling(values, window, UNIT_LEVEL_MIN_ROWS)[before],
+        sigma=np.where(np.isnan(long_sigma), np.nan, np.fmax(long_sigma, recent_sigma))[before],
+        long_sigma=long_sigma[before],
         gap=gap,
     )
 
@@ -362,6 +368,10 @@ def _distance(start: Dates, end: Dates, spec: SeriesSpec) -> Floats:
 
 def _times(ratio: Any) -> str:
     return f"{ratio:.0f} times" if ratio > 1 else f"1/{1 / ratio:.0f} of"
+
+
+def _kind_of_day(spec: SeriesSpec) -> str:
+    return f"session of calendar {spec.calendar}" if spec.quality.calendar == "sessions" else "weekday"
 
 
 def _dated(day: Any) -> str:
