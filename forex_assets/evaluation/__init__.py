@@ -19,10 +19,18 @@ from forex_assets.evaluation.inference import (
     share_interval,
 )
 from forex_assets.evaluation.outcomes import matured, outcomes
-from forex_assets.evaluation.performance import bias_state, coverage_state, performance_report
+from forex_assets.evaluation.performance import (
+    bias_state,
+    classic_bias_state,
+    classic_coverage_state,
+    coverage_state,
+    performance_report,
+)
 
 __all__ = [
     "bias_state",
+    "classic_bias_state",
+    "classic_coverage_state",
     "coverage_state",
     "effective_n",
     "evaluate",

@@ -29,10 +29,14 @@ Dates = npt.NDArray[np.datetime64]
 CONFIDENCE = 0.95
 BOOTSTRAP_DRAWS = 1_000
 BOOTSTRAP_SEED = 20250613
-#: Below this many blocks a block bootstrap says nothing about its own spread.
-MIN_BLOCKS = 3.0
-#: A sample autocovariance is believed only in samples this many times longer than the overlap.
+#: A block bootstrap of fewer independent stretches than this says nothing about its own spread.
+MIN_EFFECTIVE_FOR_RATIO = 5.0
+#: Dependence is estimated only in samples that hold this many independent errors.
 _MIN_EFFECTIVE_FOR_ESTIMATE = 20.0
+#: How long volatility is remembered (half a year): hits and losses cluster beyond the overlap.
+_MEMORY_BUSINESS_DAYS = 125
+#: Two losses whose proportion varies by less than this share of the largest loss cannot be told apart.
+_PROPORTIONAL = 1e-9
 
 
 class Interval(NamedTuple):
@@ -55,12 +59,7 @@ def overlap_rows(order_dates: npt.ArrayLike, overlap_steps: float) -> float:
     overlap_steps:
         Steps of one forecast error, in business days.
     """
-    dates = np.unique(_dates(order_dates))
-    if len(dates) < 2:
-        return max(1.0, float(overlap_steps))
-    gaps = np.busday_count(dates[:-1], dates[1:])
-    spacing = max(1.0, float(np.median(gaps)))
-    return max(1.0, float(overlap_steps) / spacing)
+    return max(1.0, float(overlap_steps) / _spacing(_dates(order_dates)))
 
 
 def effective_n(n: int, overlap: float) -> float:
@@ -104,9 +103,11 @@ def mean_interval(values: npt.ArrayLike, order_dates: npt.ArrayLike, overlap_ste
 
     Notes
     -----
-    The standard error is the wider of two: that of errors with the correlation ``1 - k/overlap``, and Newey-West's with
-    ``2 * overlap`` lags where the sample is long enough to estimate it. Student's t has the degrees of freedom of a
-    variance estimated from errors so correlated. With fewer than three dates the ends are NaN.
+    The half-width is the larger of two. One takes errors to have the correlation ``1 - k/overlap``: the sample
+    variance is unbiased for it, and Student's t has the degrees of freedom of a variance estimated from errors so
+    correlated. The other, in samples of at least 20 independent errors, is Newey-West's with at least ``2 * overlap``
+    lags, and with half a year of them where a tenth of the sample is that long. With fewer than three dates the ends
+    are NaN.
     """
     values = np.asarray(values, dtype=np.float64)
     dates = _dates(order_dates)
@@ -116,16 +117,18 @@ def mean_interval(values: npt.ArrayLike, order_dates: npt.ArrayLike, overlap_ste
         return Interval(math.nan, math.nan, math.nan, 0, 0.0)
     sums, counts = _by_date(dates, values)
     m = len(counts)
-    overlap = overlap_rows(dates, overlap_steps)
+    spacing = _spacing(dates)
+    overlap = max(1.0, overlap_steps / spacing)
     effective, unbiased_scale, freedom = _overlap_moments(m, round(overlap, 6))
     mean = float(values.mean())
     if m < 3:
         return Interval(mean, math.nan, math.nan, n, effective)
     influence = (sums - mean * counts) / counts.mean()
-    variance = float(influence @ influence) / m * unbiased_scale / effective
+    half = float(_student_t(np.array(freedom))) * math.sqrt(
+        float(influence @ influence) / m * unbiased_scale / effective
+    )
     if effective >= _MIN_EFFECTIVE_FOR_ESTIMATE:
-        variance = max(variance, _newey_west(influence, math.ceil(2 * overlap)))
-    half = _student_t(freedom) * math.sqrt(variance)
+        half = max(half, _newey_west_half_width(influence, _lags(m, overlap, spacing)))
     return Interval(mean, mean - half, mean + half, n, effective)
 
 
@@ -148,15 +151,16 @@ def share_interval(hits: npt.ArrayLike, overlap: float, order_dates: npt.ArrayLi
         return Interval(math.nan, math.nan, math.nan, 0, 0.0)
     if order_dates is None:
         order = np.arange(n)
-        rows = float(overlap)
+        spacing, rows = 1.0, float(overlap)
     else:
         dates = _dates(order_dates)
         _check_rows(values, dates)
         order = np.argsort(dates, kind="stable")
-        rows = overlap_rows(dates, overlap)
+        spacing = _spacing(dates)
+        rows = max(1.0, overlap / spacing)
     _check_overlap(rows)
     share = float(values.mean())
-    effective = _effective_trials(values[order], rows, share)
+    effective = _effective_trials(values[order], rows, spacing, share)
     low, high = _clopper_pearson(share, effective)
     return Interval(share, low, high, n, effective)
 
@@ -167,6 +171,7 @@ def ratio_interval(
     dates: npt.ArrayLike,
     block: float,
     *,
+    min_effective_n: float = MIN_EFFECTIVE_FOR_RATIO,
     draws: int = BOOTSTRAP_DRAWS,
     seed: int = BOOTSTRAP_SEED,
 ) -> Interval:
@@ -176,7 +181,9 @@ def ratio_interval(
     """
     numerator = np.asarray(num, dtype=np.float64)[:, None]
     denominator = np.asarray(den, dtype=np.float64)[:, None]
-    return ratio_intervals(numerator, denominator, dates, block, draws=draws, seed=seed)[0]
+    return ratio_intervals(
+        numerator, denominator, dates, block, min_effective_n=min_effective_n, draws=draws, seed=seed
+    )[0]
 
 
 def ratio_intervals(
@@ -185,6 +192,7 @@ def ratio_intervals(
     dates: npt.ArrayLike,
     block: float,
     *,
+    min_effective_n: float | Floats = MIN_EFFECTIVE_FOR_RATIO,
     draws: int = BOOTSTRAP_DRAWS,
     seed: int = BOOTSTRAP_SEED,
 ) -> list[Interval]:
@@ -197,16 +205,21 @@ def ratio_intervals(
     dates:
         Origin date of each row (n,); all rows of one date (every pair of a panel) are drawn together.
     block:
-        Shortest mean block, in business days: at least the horizon's steps. Twice that is used, since geometric blocks
-        of mean h would cut a third of the dependence of h-step errors.
+        Steps of one error, in business days. Blocks have at least twice that mean length, since geometric blocks of
+        mean h would cut a quarter of the dependence of h-step errors, and up to half a year where the sample holds
+        twenty of them.
+    min_effective_n:
+        Independent errors below which no interval is given, for all columns or for each.
     draws, seed:
         Bootstrap samples and the fixed seed of their blocks.
 
     Notes
     -----
-    The spread of the log ratio over the draws is widened by what geometric blocks still miss of the correlation
-    ``1 - k/h``, and to Student's t with as many degrees of freedom as there are independent stretches. With fewer than
-    three such stretches, or a denominator of zero, the ends are NaN.
+    The percentiles of the log ratio over the draws are spread out by what geometric blocks miss of the dependence, and
+    to Student's t with as many degrees of freedom as stretches of the sample really speak: with
+    ``d = num - ratio * den`` summed over stretches of one overlap, ``(sum d²)² / sum d⁴ - 1``, so that a ratio resting
+    on two storms gets the interval of two observations. Identical losses have the ratio 1 exactly. The ends are NaN where the sample is too
+    short, where no row tells the two losses apart (one is a multiple of the other), or where the denominator is zero.
     """
     num, den = np.asarray(num, dtype=np.float64), np.asarray(den, dtype=np.float64)
     order_dates = _dates(dates)
@@ -221,30 +234,48 @@ def ratio_intervals(
         return [Interval(math.nan, math.nan, math.nan, 0, 0.0)] * columns
     sums, counts = _by_date(order_dates, np.concatenate([num, den], axis=1))
     m = len(counts)
-    overlap = overlap_rows(order_dates, block)
+    spacing = _spacing(order_dates)
+    overlap = max(1.0, block / spacing)
     effective = effective_n(m, overlap)
+    top, bottom = sums[:, :columns], sums[:, columns:]
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(sums[:, columns:].sum(0) > 0, sums[:, :columns].sum(0) / sums[:, columns:].sum(0), np.nan)
-    low = high = np.full(columns, np.nan)
-    if effective >= MIN_BLOCKS and m >= 3:
-        length = min(max(2.0 * overlap, m ** (1 / 3)), m / 2)
-        totals = _stationary_bootstrap_sums(sums, length, draws, np.random.default_rng(seed))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            drawn = np.log(totals[:, :columns] / totals[:, columns:])
-            centre = np.log(ratio)
-        widen = _bootstrap_widening(overlap, length) * math.sqrt(effective / (effective - 1.0))
-        widen *= _student_t(effective - 1.0) / _student_t(math.inf)
+        ratio = np.where(bottom.sum(axis=0) > 0, top.sum(axis=0) / bottom.sum(axis=0), np.nan)
+    low, high = np.full(columns, np.nan), np.full(columns, np.nan)
+    same = np.isfinite(ratio) & (top == bottom).all(axis=0)
+    low[same] = high[same] = 1.0
+    excess = top - ratio * bottom
+    told_apart = np.abs(excess).max(axis=0) > _PROPORTIONAL * np.abs(top).max(axis=0)
+    usable = told_apart & (ratio > 0) & (effective >= np.asarray(min_effective_n)) & (m >= 3)
+    if usable.any():
+        length = min(max(2.0 * overlap, m ** (1 / 3), min(_MEMORY_BUSINESS_DAYS / spacing, m / 20)), m / 2)
+        totals = _stationary_bootstrap_sums(
+            np.concatenate([top[:, usable], bottom[:, usable]], axis=1), length, draws, np.random.default_rng(seed)
+        )
+        kept = int(usable.sum())
+        centre = np.log(ratio[usable])
         tail = 100 * (1 - CONFIDENCE) / 2
-        lower, upper = np.percentile(drawn - centre, [tail, 100 - tail], axis=0)
-        low, high = np.exp(centre - upper * widen), np.exp(centre - lower * widen)
-    return [
-        Interval(float(r), *((float(a), float(b)) if math.isfinite(r) else (math.nan, math.nan)), n, effective)
-        for r, a, b in zip(ratio, low, high, strict=True)
-    ]
+        spread = np.percentile(np.log(totals[:, :kept] / totals[:, kept:]) - centre, [tail, 100 - tail], axis=0)
+        freedom = np.maximum(1.0, np.minimum(_speaking_stretches(excess[:, usable], overlap) - 1.0, m / length))
+        widen = _bootstrap_widening(m, overlap, length) * _student_t(freedom) / _student_t(np.array(np.inf))
+        low[usable] = np.exp(centre + np.minimum(spread[0], 0.0) * widen)
+        high[usable] = np.exp(centre + np.maximum(spread[1], 0.0) * widen)
+    return [Interval(float(r), float(a), float(b), n, effective) for r, a, b in zip(ratio, low, high, strict=True)]
 
 
 def _dates(values: npt.ArrayLike) -> Dates:
     return np.atleast_1d(np.asarray(values)).astype("datetime64[D]")
+
+
+def _spacing(dates: Dates) -> float:
+    """Return the usual distance of neighbouring origins in business days."""
+    unique = np.unique(dates)
+    if len(unique) < 2:
+        return 1.0
+    return max(1.0, float(np.median(np.busday_count(unique[:-1], unique[1:]))))
+
+
+def _lags(n: int, overlap: float, spacing: float) -> int:
+    return math.ceil(max(2.0 * overlap, min(_MEMORY_BUSINESS_DAYS / spacing, n / 10)))
 
 
 def _check_rows(values: Floats, dates: Dates) -> None:
@@ -316,7 +347,7 @@ def _hit_correlation(rho: Floats, share: float) -> Floats:
     return np.asarray(np.clip((both - share * share) / (share * (1.0 - share)), 0.0, 1.0), dtype=np.float64)
 
 
-def _effective_trials(hits: Floats, overlap: float, share: float) -> float:
+def _effective_trials(hits: Floats, overlap: float, spacing: float, share: float) -> float:
     n = len(hits)
     if overlap <= 1:
         return float(n)
@@ -324,18 +355,32 @@ def _effective_trials(hits: Floats, overlap: float, share: float) -> float:
     shrunk = (share * errors_effective + 2.0) / (errors_effective + 4.0)
     effective = hits_effective_n(n, overlap, shrunk)
     if errors_effective >= _MIN_EFFECTIVE_FOR_ESTIMATE and 0.0 < share < 1.0:
-        variance = _newey_west(hits - share, math.ceil(2 * overlap))
-        effective = min(effective, share * (1.0 - share) / variance)
+        half = _newey_west_half_width(hits - share, _lags(n, overlap, spacing))
+        normal = float(_student_t(np.array(np.inf)))
+        effective = min(effective, share * (1.0 - share) * (normal / half) ** 2)
     return float(np.clip(effective, 1.0, n))
 
 
-def _newey_west(influence: Floats, lags: int) -> float:
-    """Return the variance of the mean of a centred series, with Bartlett weights on ``lags`` autocovariances."""
+def _newey_west_half_width(influence: Floats, lags: int) -> float:
+    """Return half the 95% interval of the mean of a centred series: Bartlett weights on ``lags`` autocovariances.
+
+    The variance so estimated has about ``1.5 n / lags`` degrees of freedom; measured about the sample's own mean it
+    misses ``lags / n`` of itself, which is put back.
+    """
     n = len(influence)
     total = float(influence @ influence)
     for lag in range(1, min(lags, n - 1) + 1):
         total += 2.0 * (1.0 - lag / (lags + 1.0)) * float(influence[lag:] @ influence[:-lag])
-    return total / (n * n)
+    freedom = max(1.0, 1.5 * n / (lags + 1.0))
+    return float(_student_t(np.array(freedom))) * math.sqrt(total / max(0.5, 1.0 - lags / n)) / n
+
+
+def _speaking_stretches(excess: Floats, overlap: float) -> Floats:
+    """Return how many stretches of ``overlap`` rows carry the variation of each column: ``(sum d²)² / sum d⁴``."""
+    stretch = max(1, round(overlap))
+    edges = np.arange(0, max(1, len(excess) - stretch + 1), stretch)
+    totals = np.add.reduceat(excess, edges, axis=0)
+    return np.asarray((totals**2).sum(axis=0) ** 2 / (totals**4).sum(axis=0), dtype=np.float64)
 
 
 def _clopper_pearson(share: float, trials: float) -> tuple[float, float]:
@@ -349,42 +394,50 @@ def _clopper_pearson(share: float, trials: float) -> tuple[float, float]:
     return low, high
 
 
-@functools.lru_cache(maxsize=4096)
-def _student_t(freedom: float) -> float:
+def _student_t(freedom: Floats) -> Floats:
+    """Return the upper 97.5% point of Student's t, of the normal distribution where ``freedom`` is infinite."""
     from scipy.special import ndtri, stdtrit
 
     upper = 1.0 - (1.0 - CONFIDENCE) / 2.0
-    return float(ndtri(upper) if math.isinf(freedom) else stdtrit(freedom, upper))
+    finite = np.where(np.isinf(freedom), 1.0, freedom)
+    return np.asarray(np.where(np.isinf(freedom), ndtri(upper), stdtrit(finite, upper)), dtype=np.float64)
 
 
-def _bootstrap_widening(overlap: float, length: float) -> float:
-    """Return true over bootstrapped standard error for the correlation ``1 - k/overlap``, blocks of mean ``length``."""
+def _bootstrap_widening(n: int, overlap: float, length: float) -> float:
+    """Return true over bootstrapped standard error for the correlation ``1 - k/overlap``, blocks of mean ``length``.
+
+    Geometric blocks weight the correlation at lag k by ``(1 - 1/length)^k``, and measuring it about the sample's own
+    mean loses ``2 length / n`` of the variance.
+    """
     lags = np.arange(1, math.ceil(overlap))
     rho = 1.0 - lags / overlap
     kept = (1.0 - 1.0 / length) ** lags
-    return math.sqrt((1.0 + 2.0 * rho.sum()) / (1.0 + 2.0 * (rho * kept).sum()))
+    missed = (1.0 + 2.0 * rho.sum()) / (1.0 + 2.0 * (rho * kept).sum())
+    return math.sqrt(missed / max(0.5, 1.0 - 2.0 * length / n))
 
 
-def _stationary_bootstrap_sums(sums: Floats, length: float, draws: int, rng: np.random.Generator) -> Floats:
-    """Return the column totals of ``draws`` stationary-bootstrap samples of the rows, shape (draws, columns).
-
-    Blocks start anywhere, run round the end, and have geometric lengths of mean ``length``; a block's total is a
-    difference of running totals, so the cost is that of the blocks, not of the rows.
-    """
-    n, columns = sums.shape
-    running = np.zeros((2 * n + 1, columns))
-    np.cumsum(np.concatenate([sums, sums]), axis=0, out=running[1:])
+def _stationary_blocks(
+    n: int, length: float, draws: int, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return first rows and lengths (draws, blocks) of stationary-bootstrap samples; each draw's lengths add up to n."""
     blocks = math.ceil(n / length + 4.0 * math.sqrt(n / length) + 4.0)
-    lengths = rng.geometric(1.0 / length, size=(draws, blocks))
-    ends = np.cumsum(lengths, axis=1)
+    ends = np.cumsum(rng.geometric(1.0 / length, size=(draws, blocks)), axis=1)
     while (ends[:, -1] < n).any():
         more = rng.geometric(1.0 / length, size=(draws, blocks))
         ends = np.concatenate([ends, ends[:, -1:] + np.cumsum(more, axis=1)], axis=1)
-    ends = np.minimum(ends, n)
-    lengths = np.diff(ends, axis=1, prepend=0)
-    starts = rng.integers(0, n, size=lengths.shape)
-    total = np.empty((draws, columns))
-    for column in range(columns):
-        series = running[:, column]
-        total[:, column] = (series[starts + lengths] - series[starts]).sum(axis=1)
-    return total
+    lengths = np.diff(np.minimum(ends, n), axis=1, prepend=0)
+    return rng.integers(0, n, size=lengths.shape), lengths
+
+
+def _stationary_bootstrap_sums(rows: Floats, length: float, draws: int, rng: np.random.Generator) -> Floats:
+    """Return the column totals of stationary-bootstrap samples of the rows, shape (draws, columns).
+
+    Blocks start anywhere and run round the end. A block's total is a difference of running totals, so the cost is that
+    of the blocks, not of the rows.
+    """
+    starts, lengths = _stationary_blocks(len(rows), length, draws, rng)
+    totals = np.empty((draws, rows.shape[1]))
+    for column in range(rows.shape[1]):
+        running = np.concatenate([[0.0], np.cumsum(np.tile(rows[:, column], 2))])
+        totals[:, column] = (running[starts + lengths] - running[starts]).sum(axis=1)
+    return totals

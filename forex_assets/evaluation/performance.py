@@ -14,8 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from forex_assets.evaluation.inference import Interval, effective_n, mean_interval, overlap_rows, ratio_intervals
-from forex_assets.evaluation.inference import share_interval as _share_interval
+from forex_assets.evaluation.inference import (
+    MIN_EFFECTIVE_FOR_RATIO,
+    Interval,
+    effective_n,
+    mean_interval,
+    overlap_rows,
+    ratio_intervals,
+    share_interval,
+)
 from forex_assets.evaluation.outcomes import DateLike, as_dates, last_complete_day
 from forex_assets.evaluation.scores import score_rows
 from forex_assets.levels import QUANTILE_COLUMNS
@@ -30,6 +37,10 @@ LIVE_FORECASTS = 60
 #: Window name → years of maturities before as_of; None: all of them.
 BACKTEST_WINDOWS: Mapping[str, int | None] = {"backtest_1y": 1, "backtest_5y": 5, "backtest_all": None}
 WINDOWS = (LIVE_WINDOW, *BACKTEST_WINDOWS)
+
+#: A 95% interval is missed once in twenty independent forecasts; fewer of them may hold no miss at all, and then the
+#: interval score of a model that is too narrow looks better than that of a right one, with no spread to warn of it.
+MIN_EFFECTIVE_FOR_INTERVAL_SCORE = 20.0
 
 _PROVENANCE = ("config_hash", "data_hash", "code_version")
 #: The columns :func:`performance_report` returns: PERFORMANCE_REPORT without those the caller stamps.
@@ -96,6 +107,20 @@ def bias_state(bias_sigma: Interval, n_effective: float, band: BiasBand, min_eff
     return _state(bias_sigma, n_effective, -band.band_abs_sigma, band.band_abs_sigma, min_effective_n)
 
 
+def classic_coverage_state(coverage: float, classic: ClassicProfile) -> State:
+    """Return the classic verdict (A17): good from ``min_share`` on, whatever the evidence; unknown without any."""
+    if math.isnan(coverage):
+        return "unknown"
+    return "good" if coverage >= classic.coverage.min_share else "bad"
+
+
+def classic_bias_state(bias: float, classic: ClassicProfile) -> State:
+    """Return the classic verdict (A18): good below ``max_abs_quote_units``, whatever the evidence; unknown without any."""
+    if math.isnan(bias):
+        return "unknown"
+    return "good" if abs(bias) < classic.bias.max_abs_quote_units else "bad"
+
+
 def _state(estimate: Interval, n_effective: float, low: float, high: float, min_effective_n: float) -> State:
     """Return bad, good or unknown.
 
@@ -156,8 +181,8 @@ def _summary(
     steps = _steps(rows)
     n_effective = effective_n(len(rows), overlap_rows(origins, steps))
     error = rows["error"].to_numpy(dtype=np.float64)
-    coverage_80 = _share_interval(rows["covered_80"].to_numpy(), steps, origins)
-    coverage_95 = _share_interval(rows["covered_95"].to_numpy(), steps, origins)
+    coverage_80 = share_interval(rows["covered_80"].to_numpy(), steps, origins)
+    coverage_95 = share_interval(rows["covered_95"].to_numpy(), steps, origins)
     bias = mean_interval(error, origins, steps)
     bias_sigma = mean_interval(rows["error_sigma"].to_numpy(dtype=np.float64), origins, steps)
     return {
@@ -180,8 +205,8 @@ def _summary(
         **_spread("bias_sigma", bias_sigma),
         "coverage_state": coverage_state(coverage_95, n_effective, recommended.coverage, recommended.min_effective_n),
         "bias_state": bias_state(bias_sigma, n_effective, recommended.bias, recommended.min_effective_n),
-        "coverage_state_classic": "good" if coverage_95.value >= classic.coverage.min_share else "bad",
-        "bias_state_classic": "good" if abs(bias.value) < classic.bias.max_abs_quote_units else "bad",
+        "coverage_state_classic": classic_coverage_state(coverage_95.value, classic),
+        "bias_state_classic": classic_bias_state(bias.value, classic),
     }
 
 
@@ -224,7 +249,8 @@ def _ratios(by_model: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, float]]
         columns = ["interval_score_95", "crps"]
         losses = np.concatenate([frame[columns].to_numpy(dtype=np.float64) for frame in frames], axis=1)
         reference = np.tile(yardstick[columns].to_numpy(dtype=np.float64), len(models))
-        found = ratio_intervals(losses, reference, origins, _steps(yardstick))
+        enough = np.tile([MIN_EFFECTIVE_FOR_INTERVAL_SCORE, MIN_EFFECTIVE_FOR_RATIO], len(models))
+        found = ratio_intervals(losses, reference, origins, _steps(yardstick), min_effective_n=enough)
         yardstick_mse = float(np.mean(yardstick["error"] ** 2))
         for place, (model, frame) in enumerate(zip(models, frames, strict=True)):
             mse = float(np.mean(frame["error"] ** 2))
