@@ -25,17 +25,30 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from forex_assets.errors import ConfigError
 from forex_assets.provenance import content_hash
 
 PAIR_ID = re.compile(r"^[a-z][a-z0-9_]{2,31}$")
-Positive = Annotated[float, Field(gt=0)]
-PositiveInt = Annotated[int, Field(gt=0)]
+# Strict: neither True nor "3" is a number.
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+PositiveInt = Annotated[int, Field(gt=0, strict=True)]
 _M = TypeVar("_M", bound=BaseModel)
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"time zone {name!r} is not an IANA name such as America/Santiago") from error
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
 class _Strict(BaseModel):
@@ -46,8 +59,8 @@ class PublicationRule(_Strict):
     """When a value dated ``t`` can first be known (see :mod:`forex_assets.market.publication`)."""
 
     rule: Literal["previous_business_day", "same_day", "business_days_after", "uf", "month_after"]
-    time: str = Field(pattern=r"^\d{2}:\d{2}$")
-    zone: str
+    time: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    zone: Zone
     days: int = 0
     months: int = 0
     day: int = 1
@@ -145,6 +158,7 @@ class HttpSettings(_Strict):
     backoff_initial_s: Positive
     backoff_max_s: Positive
     cache_hours_open_year: Positive
+    max_response_mb: Positive = 16
 
 
 class MindicadorSettings(_Strict):
@@ -194,6 +208,11 @@ class QualitySettings(_Strict):
             )
         if self.jump_gross_log > 1:
             raise ValueError(f"quality.jump_gross_log is a log ratio, {self.jump_gross_log} looks like a percentage")
+        if not self.cross_source_tolerance_log < self.spike_log:
+            raise ValueError(
+                f"quality.cross_source_tolerance_log ({self.cross_source_tolerance_log}) must be below "
+                f"quality.spike_log ({self.spike_log}): both are log price ratios, so 0.01 is about 1%"
+            )
         return self
 
 
@@ -217,7 +236,7 @@ class BacktestSettings(_Strict):
 class RunSettings(_Strict):
     """Defaults of ``forex run``."""
 
-    days: Annotated[int, Field(ge=1, le=365)]
+    days: Annotated[int, Field(ge=1, le=365, strict=True)]
 
 
 class AlertSettings(_Strict):
@@ -238,7 +257,7 @@ class AlertSettings(_Strict):
 class ScheduleSettings(_Strict):
     """Cron expressions in the desk's zone."""
 
-    timezone: str
+    timezone: Zone
     daily_run: str
     dashboard: str
     weekly_validation: str
@@ -268,7 +287,8 @@ class PlatformSettings(_Strict):
                 raise ValueError(f"horizon {name!r} must be named '{value}d'")
         if self.forecast.active_model not in self.forecast.models:
             raise ValueError(
-                f"forecast.active_model {self.forecast.active_model!r} is not among forecast.models {self.forecast.models}"
+                f"forecast.active_model {self.forecast.active_model!r} is not among forecast.models "
+                f"{self.forecast.models}"
             )
         if "random_walk" not in self.forecast.models:
             raise ValueError("forecast.models must hold random_walk, the yardstick beside every forecast")
@@ -330,7 +350,9 @@ class ClassicProfile(_Strict):
 class Settings(_Strict):
     """Everything the platform is configured with, resolved once."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, ignored_types=(cached_property,))
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, ignored_types=(cached_property,)
+    )
 
     config_dir: Path
     home: Path
@@ -397,7 +419,7 @@ def packaged_config_dir() -> Path:
 
 
 def calendars_dir(environ: Mapping[str, str] | None = None) -> Path:
-    """Return the folder of calendar tables: ``calendars`` of ``FOREX_CONFIG_DIR`` when it exists, else the packaged one."""
+    """Return the folder of calendar tables: that of ``FOREX_CONFIG_DIR`` when it has one, else the packaged one."""
     env = os.environ if environ is None else environ
     configured = env.get("FOREX_CONFIG_DIR")
     if configured:
@@ -425,7 +447,11 @@ def load_settings(config_dir: Path | str | None = None, environ: Mapping[str, st
             f"FOREX_DATA_DIR points to {data_dir}, which is not a folder.",
             remedy="set it to an existing folder of market data, or unset it.",
         )
-    catalogue = _read_yaml(folder / "series.yaml").get("series", {})
+    catalogue = _read_yaml(folder / "series.yaml").get("series")
+    if not isinstance(catalogue, dict):
+        raise ConfigError(
+            f"{folder / 'series.yaml'} has no mapping under 'series:'.", remedy="list each series there by its id."
+        )
     pair_files = sorted((folder / "pairs").glob("*.yaml"))
     if not pair_files:
         raise ConfigError(f"No pair is configured in {folder / 'pairs'}.", remedy="add one YAML file per pair.")
@@ -439,9 +465,14 @@ def load_settings(config_dir: Path | str | None = None, environ: Mapping[str, st
         if spec.enabled:
             pairs[spec.id] = spec
         catalogue = {**catalogue, **spec.series} if spec.enabled else catalogue
-    series = {
-        name: _parse(SeriesSpec, {"id": name, **body}, folder / "series.yaml") for name, body in catalogue.items()
-    }
+    series: dict[str, SeriesSpec] = {}
+    for name, body in catalogue.items():
+        if not isinstance(body, dict):
+            raise ConfigError(
+                f"{folder / 'series.yaml'}: series {name!r} holds {body!r}, not its fields.",
+                remedy="give it label, unit, calendar, publication, range and addresses.",
+            )
+        series[name] = _parse(SeriesSpec, {"id": name, **body}, folder / "series.yaml")
     for spec in pairs.values():
         _check_pair(spec, series, folder / "pairs" / f"{spec.id}.yaml")
     wanted = [name.strip() for name in env.get("FOREX_PAIRS", "").split(",") if name.strip()]
@@ -506,15 +537,28 @@ def _flag(value: str | None, name: str) -> bool:
     raise ConfigError(f"{name}={value!r} is neither true nor false.", remedy=f"set {name} to 1 or 0.")
 
 
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Safe YAML in which a key given twice is an error, instead of the last one winning."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse repeated keys, then build the mapping as usual."""
+        seen = set()
+        for key_node, _ in node.value:
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            if key is not None and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"Cannot read {path}: {error.strerror or error}.", remedy="restore the file or its permissions."
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise ConfigError(f"Cannot read {path}: {why}.", remedy="restore the file or its permissions.") from error
     try:
-        body = yaml.safe_load(text)
+        body = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  # nosec B506: a SafeLoader, stricter
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}.", remedy="correct the file.") from error
     if not isinstance(body, dict):
@@ -532,4 +576,5 @@ def _parse(model: type[_M], body: Mapping[str, Any], path: Path) -> _M:
             f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']} (got {item.get('input')!r:.80})"
             for item in error.errors()
         )
-        raise ConfigError(f"{path} ({body.get('id', 'settings')}): {lines}.", remedy="correct the values named.") from error
+        where = f"{path} ({body.get('id', 'settings')})"
+        raise ConfigError(f"{where}: {lines}.", remedy="correct the values named.") from error
