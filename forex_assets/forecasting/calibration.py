@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 WINDOW_YEARS = 10
 """Errors older than this are forgotten."""
-SHRINKAGE_TENORS = 60.0
-"""Non-overlapping tenors at which the data weigh as much as the prior factor 1."""
+SHRINKAGE_TENORS = 500.0
+"""Non-overlapping tenors at which the data weigh as much as the prior factor 1 (chosen on data to 2017)."""
 MIN_TENORS = 8.0
 """Fewer non-overlapping tenors leave the factor at 1."""
 FACTOR_GRID: Floats = np.round(np.arange(0.60, 1.801, 0.01), 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -30,6 +30,7 @@ def make_forecast(
     max_age: int = 10,
     seed: int = 0,
     reconstructed: bool = False,
+    unusable: Literal["raise", "drop"] = "raise",
 ) -> pd.DataFrame:
     """Forecast every step up to the target date, at the end of every given day.
 
@@ -56,6 +57,9 @@ def make_forecast(
         Platform seed of sampling models.
     reconstructed:
         True marks a what-if made with a later configuration.
+    unusable:
+        ``raise`` refuses the first day that is no usable origin; ``drop`` leaves such days out and counts them by reason
+        in ``attrs["dropped"]``.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def make_forecast(
     ValidationError
         When a model, parameter or horizon breaks its rule, or the active model does not run.
     DataError
-        When a day is no usable origin; names the day and why.
+        When a day is no usable origin (unless dropped); names the day and why.
     """
     chosen = choices(models)
     if active_model not in [choice.name for choice in chosen]:
@@ -76,7 +80,7 @@ def make_forecast(
             remedy="add it to forecast.models in platform.yaml, or deploy one of those.",
         )
     days = np.unique(np.atleast_1d(np.asarray(as_ofs, dtype="datetime64[D]")))
-    origins = make_origins(history, days, horizon_days, max_age, min_values=min_history(chosen), unusable="raise")
+    origins = make_origins(history, days, horizon_days, max_age, min_values=min_history(chosen), unusable=unusable)
     m = len(origins)
     longest = int(origins.steps.max()) if m else 0
     # Shorter paths repeat their last step; the repeats are dropped below.
@@ -94,7 +98,10 @@ def make_forecast(
             quantiles = apply(quantiles, lower[:, None], upper[:, None])
         parts.append((rank, choice.name, paths.mean[kept], quantiles[kept], since[row]))
     step_date = history.calendar.add(origins.last_event_date[row], column + 1)
-    return _frame(origins, row, column + 1, step_date, parts, active_model, reconstructed)
+    frame = _frame(origins, row, column + 1, step_date, parts, active_model, reconstructed)
+    if unusable == "drop":
+        frame.attrs["dropped"] = dict(origins.dropped)
+    return frame
 
 
 def _frame(

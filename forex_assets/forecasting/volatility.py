@@ -8,7 +8,7 @@ from forex_assets.forecasting.contract import Floats, Ints, KnownSeries
 
 YARDSTICK_WINDOW = 60
 BLEND_WINDOWS = (20, 60, 250, 1000)
-BLEND_WEIGHTS = (0.25, 0.25, 0.25, 0.25)
+BLEND_WEIGHTS = (0.4, 0.2, 0.2, 0.2)
 SIGMA_FLOOR = 1e-7
 
 
@@ -75,7 +75,7 @@ def blended_sigma(series: KnownSeries) -> Floats:
 STANDARDISED_CLIP = 4.0
 VARIANCE_RATIO_STEPS = 5
 VARIANCE_RATIO_PRIOR = 250.0
-VARIANCE_RATIO_RANGE = (0.8, 1.5)
+VARIANCE_RATIO_RANGE = (1.0, 1.5)
 
 
 def ratio_of_five(series: KnownSeries) -> Floats:

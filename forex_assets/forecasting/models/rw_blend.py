@@ -21,7 +21,7 @@ from forex_assets.forecasting.contract import (
 from forex_assets.forecasting.models._common import LEVELS, predict_from_log_quantiles
 from forex_assets.forecasting.volatility import YARDSTICK_WINDOW, blended_sigma, horizon_variance_factor
 
-SHAPE_DEGREES_OF_FREEDOM = 6.0
+SHAPE_DEGREES_OF_FREEDOM = 8.0
 
 
 class RandomWalkBlend:

@@ -20,19 +20,24 @@ from forex_assets.forecasting.contract import (
 from forex_assets.forecasting.models._common import LEVELS, predict_from_log_quantiles
 from forex_assets.forecasting.models.rw_blend import blend_log_quantiles
 from forex_assets.forecasting.volatility import YARDSTICK_WINDOW, blended_sigma
+from forex_assets.levels import MEDIAN_INDEX
 
-WINDOW = 1500
+WINDOW = 2500
+"""Past moves looked at; on data to 2017 about ten years beat 1,500 days at every tenor."""
 MIN_MOVES = 120
-SHRINKAGE_TENORS = 10.0
+SHRINKAGE_TENORS = 60.0
+"""Non-overlapping tenors at which the sample weighs as much as the parametric shape."""
+MOVE_CLIP = 5.0
+"""A move out of a frozen rate is many sigmas of nearly nothing; it must not set the tails for ten years."""
 _CHUNK = 256
 
 
 class RandomWalkEmpirical:
-    """Centre: the last value. Quantiles: those of the last 1,500 overlapping k-step log returns, in today's volatility.
+    """Centre: the last value. Quantiles: those of past overlapping k-step log returns, in today's volatility.
 
     Each past move is divided by the volatility known before it, and the quantiles are multiplied by today's, so skew
-    and heavy tails of the series stay (K11) while the width follows the market. The moves' mean is removed: past drift
-    is no forecast. Where the window holds few non-overlapping tenors, quantiles lean on the parametric shape.
+    and heavy tails of the series stay (K11) while the width follows the market. The moves' median is removed: past
+    drift is no forecast. Where the window holds few non-overlapping tenors, quantiles lean on the parametric shape.
     """
 
     name = "rw_empirical"
@@ -78,9 +83,7 @@ def _unit_quantiles(series: KnownSeries, step: int, ends: Ints) -> tuple[Floats,
         at = used[start : start + _CHUNK]
         block = np.sort(windows[count[at]], axis=1)
         quantiles[at] = _sorted_quantiles(block, held[at])
-    total = np.concatenate([[0.0], np.cumsum(moves)])
-    mean = (total[count] - total[count - held]) / np.maximum(held, 1)
-    return quantiles - mean[:, None], weight
+    return quantiles - quantiles[:, MEDIAN_INDEX : MEDIAN_INDEX + 1], weight
 
 
 def _sorted_quantiles(block: Floats, count: Ints) -> Floats:
@@ -94,16 +97,13 @@ def _sorted_quantiles(block: Floats, count: Ints) -> Floats:
 
 
 def standardised_moves(series: KnownSeries, step: int) -> Floats:
-    """Return every ``step``-observation move over the volatility known at its start, from the 61st value on."""
-    key = ("moves", step)
-    if key not in series.cache:
-        first = YARDSTICK_WINDOW
-        x = series.log_value
-        if len(x) <= first + step:
-            series.cache[key] = np.zeros(0)
-        else:
-            elapsed = np.concatenate([[0.0], np.cumsum(series.sessions)])
-            spans = elapsed[first + step :] - elapsed[first:-step]
-            sigma = blended_sigma(series)[first + 1 : len(x) - step + 1]
-            series.cache[key] = (x[first + step :] - x[first:-step]) / (sigma * np.sqrt(spans))
-    return np.asarray(series.cache[key])
+    """Return every ``step``-observation move over the volatility known at its start, clipped, from the 61st value on."""
+    first = YARDSTICK_WINDOW
+    x = series.log_value
+    if len(x) <= first + step:
+        return np.zeros(0)
+    elapsed = np.concatenate([[0.0], np.cumsum(series.sessions)])
+    spans = elapsed[first + step :] - elapsed[first:-step]
+    sigma = blended_sigma(series)[first + 1 : len(x) - step + 1]
+    moves = (x[first + step :] - x[first:-step]) / (sigma * np.sqrt(spans))
+    return np.clip(moves, -MOVE_CLIP, MOVE_CLIP)
