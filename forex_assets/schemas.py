@@ -71,7 +71,7 @@ class Table:
         """Return a frame of this table with no rows and the right types."""
         import pandas as pd
 
-        return pd.DataFrame({c.name: pd.Series([], dtype=_PANDAS_DTYPES[c.kind]) for c in self.columns})
+        return pd.DataFrame({c.name: pd.Series([], dtype=_dtype(c)) for c in self.columns})
 
     def conform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return ``frame`` with exactly this table's columns, in order and with their types.
@@ -165,7 +165,7 @@ class Table:
         import pandera.pandas as pandera
 
         return pandera.DataFrameSchema(
-            {c.name: pandera.Column(_PANDAS_DTYPES[c.kind], nullable=c.nullable) for c in self.columns},
+            {c.name: pandera.Column(_dtype(c), nullable=c.nullable) for c in self.columns},
             unique=list(self.key),
             strict=True,
             ordered=True,
@@ -173,12 +173,17 @@ class Table:
         )
 
 
+def _dtype(column: Column) -> Any:
+    """Return the type of a conformed column; an integer that may be missing is held as a float."""
+    return "float64" if column.kind == "int" and column.nullable else _PANDAS_DTYPES[column.kind]
+
+
 def _cast(series: pd.Series[Any], column: Column) -> tuple[Any, int]:
     """Return the values of a column in its declared kind, and how many are empty."""
     import numpy as np
     import pandas as pd
 
-    dtype: Any = _PANDAS_DTYPES[column.kind]
+    dtype = _dtype(column)
     values: Any
     if column.kind == "date":
         values = series if series.dtype.kind == "M" else pd.to_datetime(series)
