@@ -18,7 +18,7 @@ import pandas as pd
 
 from forex_assets import schemas
 from forex_assets.clock import BusinessCalendar, as_of_instants, calendar_for
-from forex_assets.errors import DataError, StoreError
+from forex_assets.errors import StoreError, UnusableSliceError
 from forex_assets.lifecycle.active import ActiveConfig, resolve
 from forex_assets.provenance import code_version, combine_hashes, content_hash
 from forex_assets.settings import PairSpec, Settings
@@ -83,15 +83,15 @@ class Pipeline:
             return None
         return self.store.read(schemas.OBSERVATIONS, pair_id, [()])
 
-    def ingest(self, pair_id: str, *, now: pd.Timestamp) -> dict[str, pd.DataFrame]:
-        """Ask the sources, merge with what is stored, judge quality.
+    def ingest(self, pair_id: str, *, now: pd.Timestamp, merge: bool = True) -> dict[str, pd.DataFrame]:
+        """Ask the sources, merge with what is stored (unless told not to), judge quality.
 
         Returns the frames of ``observations``, ``source_status`` and ``quarantine``.
         """
         from forex_assets.market.asof import quarantine
         from forex_assets.market.ingest import ingest
 
-        stored = self.stored_observations(pair_id)
+        stored = self.stored_observations(pair_id) if merge else None
         if stored is not None:
             stored = stored.drop(columns=list(PROVENANCE))
         result = ingest(self.settings, pair_id, now=now, stored=stored)
@@ -101,7 +101,7 @@ class Pipeline:
         return {
             "observations": self.stamp(observations, config_hash=config_hash, data_hash=data_hash),
             "source_status": self.stamp(result.source_status, config_hash=config_hash, data_hash=data_hash),
-            "quarantine": quarantine(observations),
+            "quarantine": self.stamp(quarantine(observations), config_hash=config_hash, data_hash=data_hash),
         }
 
     def write_ingest(self, pair_id: str, *, now: pd.Timestamp) -> dict[str, pd.DataFrame]:
@@ -232,8 +232,26 @@ class Pipeline:
                 remedy=f"materialise {pair_id}/bars for that day first, or run `forex run --pair {pair_id} --as-of {day}`.",
             )
         info = self.store.info(schemas.BARS, pair_id, key)
-        info.require_usable()
+        if info.verdict.state == "bad":
+            raise UnusableSliceError(
+                f"The bars of {pair_id} for {day} are judged bad: {'; '.join(info.verdict.reasons)}.",
+                remedy="correct the source or the quality rule, then materialise the bars again.",
+            )
         return info
+
+    def forecast_on(
+        self, pair_id: str, horizon: str, bars: pd.DataFrame, days: Sequence[dt.date]
+    ) -> dict[Key, pd.DataFrame]:
+        """Return forecasts from given bars, with stored width factors or, where none are, factors learned on the spot."""
+        from forex_assets.market.asof import data_hash
+
+        calibration = self.calibration(pair_id, horizon)
+        if calibration is None:
+            hashed = data_hash(bars)
+            rows = self.backtest_of(pair_id, horizon, bars, days[-1], hashed)
+            calibration = self.interval_calibration(pair_id, horizon, rows).drop(columns=list(PROVENANCE))
+        hashes = {day_key(day): data_hash(bars) for day in days}
+        return self._forecast_batch(pair_id, horizon, bars, days, hashes, calibration)
 
     def _forecast_batch(
         self,
@@ -255,6 +273,7 @@ class Pipeline:
             active_model=config.model,
             calibration=calibration,
             max_age=self.settings.platform.forecast.max_last_value_age_business_days,
+            seed=self.settings.platform.forecast.seed,
         )
         out: dict[Key, pd.DataFrame] = {}
         for day, rows in frame.groupby("as_of", sort=True):
@@ -308,18 +327,21 @@ class Pipeline:
             every=every or options.every_business_days,
             as_of=np.datetime64(as_of, "D"),
             max_age=self.settings.platform.forecast.max_last_value_age_business_days,
+            seed=self.settings.platform.forecast.seed,
         )
         return self.stamp(frame, config_hash=config.config_hash, data_hash=data_hash)
 
     def interval_calibration(self, pair_id: str, horizon: str, backtest: pd.DataFrame) -> pd.DataFrame:
         """Return the width factors by month, each learned from errors matured before it."""
         from forex_assets.forecasting.calibration import learn
+        from forex_assets.forecasting.registry import get_model
 
-        frame = learn(backtest, calendar=self.calendar(pair_id))
-        hashes = sorted(backtest["data_hash"].unique())
-        return self.stamp(
-            frame, config_hash=self.active(pair_id, horizon).config_hash, data_hash=combine_hashes({"backtest": "+".join(hashes)})
-        )
+        config = self.active(pair_id, horizon)
+        calibrated = [name for name in config.models if get_model(name).capabilities.calibrated]
+        frames = [learn(backtest, model=name) for name in calibrated]
+        frame = pd.concat(frames, ignore_index=True) if frames else schemas.INTERVAL_CALIBRATION.empty()
+        hashes = "+".join(sorted(backtest["data_hash"].unique()))
+        return self.stamp(frame, config_hash=config.config_hash, data_hash=combine_hashes({"backtest": hashes}))
 
     # ---- evaluation --------------------------------------------------------------------------------------------
 

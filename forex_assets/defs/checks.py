@@ -6,8 +6,6 @@ Enforcement is elsewhere: the verdict stands inside the slice, and readers refus
 reported as a warning that says so, never as passed.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace

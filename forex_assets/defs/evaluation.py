@@ -1,7 +1,5 @@
 """Group evaluation: outcomes and scores of matured forecasts, and the report by window of maturity."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg

@@ -1,7 +1,5 @@
 """Groups forecasts and backtest: the active configuration, walk-forward evidence, width factors, daily forecasts."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections import defaultdict
 

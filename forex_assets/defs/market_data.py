@@ -1,7 +1,5 @@
 """Group market_data: what the sources said, the bad rows apart, and per business day what was known."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator
 
@@ -36,7 +34,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
         retry_policy=RETRIES,
         pool=f"{pair.id}_observations",
     )
-    def observations(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+    def observations(context: dg.AssetExecutionContext) -> Iterator[Any]:
         with readable_errors():
             frames = pipeline.write_ingest(pair.id, now=utc_now())
         status = frames["source_status"]

@@ -1,0 +1,6 @@
+"""The code location: ``dagster dev -m forex_assets.definitions``. The only module with a module-level Definitions."""
+
+from forex_assets.defs.build import build_definitions
+from forex_assets.settings import load_settings
+
+defs = build_definitions(load_settings())

@@ -1,0 +1,76 @@
+"""Jobs, one per pair and partition family: a single job cannot mix families."""
+
+from __future__ import annotations
+
+import dagster as dg
+from dagster import AssetSelection
+
+from forex_assets.defs.reports import WAREHOUSE_KEY
+from forex_assets.settings import PairSpec, Settings
+
+MARKET = "market_data"
+INGEST = "ingest"
+SNAPSHOT = "snapshots"
+BACKTEST = "backtest"
+FORECAST = "forecast"
+EVALUATION = "evaluation"
+PERFORMANCE = "performance"
+REPORT = "desk_report"
+VALIDATION = "weekly_validation"
+OBSERVE = "observe_config"
+WAREHOUSE_JOB = "warehouse"
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    MARKET: ("observations", "source_status", "quarantine", "bars", "drivers"),
+    INGEST: ("observations", "source_status", "quarantine"),
+    SNAPSHOT: ("bars", "drivers"),
+    BACKTEST: ("backtest", "interval_calibration"),
+    FORECAST: ("forecast",),
+    EVALUATION: ("evaluation",),
+    PERFORMANCE: ("performance_report",),
+    VALIDATION: ("backtest", "interval_calibration", "performance_report"),
+    REPORT: ("desk_report",),
+    OBSERVE: ("active_config",),
+}
+MEANING = {
+    MARKET: "Ask the sources, judge quality, and snapshot what is known per business day.",
+    INGEST: "Ask the sources and judge quality.",
+    SNAPSHOT: "Snapshot what is known per business day, from stored observations.",
+    BACKTEST: "Walk forward through history and learn the width factors, per horizon.",
+    FORECAST: "Forecast business day × horizon.",
+    EVALUATION: "Score matured forecasts.",
+    PERFORMANCE: "Scores by window of maturity, per horizon (the daily check).",
+    VALIDATION: "Weekly: backtest, width factors and scores anew, per horizon.",
+    REPORT: "Write the desk report of a business day.",
+    OBSERVE: "Record which configuration each horizon uses.",
+}
+
+
+def job_name(pair_id: str, family: str) -> str:
+    """Return the name of a pair's job: ``usdclp_forecast``."""
+    return f"{pair_id}_{family}_job"
+
+
+def build(settings: Settings, pair: PairSpec) -> list[dg.UnresolvedAssetJobDefinition]:
+    """Return the jobs of one pair."""
+    return [
+        dg.define_asset_job(
+            job_name(pair.id, family),
+            selection=AssetSelection.assets(*[dg.AssetKey([pair.id, name]) for name in names]),
+            description=f"{pair.label}: {MEANING[family]}",
+            tags={"pair": pair.id, "family": family},
+        )
+        for family, names in FAMILIES.items()
+    ]
+
+
+def build_warehouse() -> dg.UnresolvedAssetJobDefinition:
+    """Return the job that publishes the warehouse."""
+    return dg.define_asset_job(
+        f"{WAREHOUSE_JOB}_job", selection=AssetSelection.assets(WAREHOUSE_KEY), description="Publish warehouse.duckdb."
+    )
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """Return the tags that make one run cover every partition from ``first`` to ``last``."""
+    return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}

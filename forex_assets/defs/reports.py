@@ -1,0 +1,113 @@
+"""Group reports: the desk report per business day, and the warehouse that SQL tools read."""
+
+import base64
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+
+from forex_assets import schemas
+from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors
+from forex_assets.defs.forecasts import ALL_DAYS
+from forex_assets.defs.partitions import DAY, business_days
+from forex_assets.desk import report_inputs, write_report
+from forex_assets.pipeline import Pipeline, utc_now
+from forex_assets.settings import PairSpec
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+GROUP = "reports"
+WAREHOUSE_KEY = dg.AssetKey(["warehouse"])
+WAREHOUSE_POOL = "warehouse"
+
+
+def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
+    """Return the report assets of one pair."""
+
+    @dg.asset(
+        name="desk_report",
+        key_prefix=pair.id,
+        partitions_def=business_days(pipeline.settings, pair),
+        deps=[
+            dg.AssetDep([pair.id, "forecast"], partition_mapping=dg.MultiToSingleDimensionPartitionMapping(DAY)),
+            dg.AssetDep([pair.id, "performance_report"], partition_mapping=ALL_DAYS),
+            dg.AssetDep([pair.id, "interval_calibration"], partition_mapping=ALL_DAYS),
+            [pair.id, "drivers"],
+            [pair.id, "bars"],
+            [pair.id, "source_status"],
+            [pair.id, "quarantine"],
+        ],
+        backfill_policy=SINGLE_RUN,
+        io_manager_key=SLICE_IO,
+        **{**asset_options(pair, "desk_report", GROUP), "kinds": {"python", "html"}},
+    )
+    def desk_report(context: dg.AssetExecutionContext) -> Any:
+        from forex_assets.reporting.charts import fan_chart_png
+        from forex_assets.reporting.report import summary_markdown
+
+        frames = {}
+        with readable_errors():
+            for key in context.partition_keys:
+                inputs = report_inputs(pipeline, pair.id, dt.date.fromisoformat(key), generated_at=utc_now())
+                frames[(key,)] = write_report(pipeline, inputs)
+                picture = base64.b64encode(fan_chart_png(inputs)).decode()
+                context.add_asset_metadata(
+                    {
+                        "summary": dg.MetadataValue.md(summary_markdown(inputs, "en")),
+                        "fan_chart": dg.MetadataValue.md(f"![fan chart](data:image/png;base64,{picture})"),
+                        **{
+                            f"report_{row.language}": dg.MetadataValue.path(str(pipeline.settings.home / str(row.path)))
+                            for row in frames[(key,)].itertuples()
+                        },
+                    },
+                    asset_key=context.asset_key,
+                    partition_key=key,
+                )
+        describe_slices(context, context.asset_key, frames)
+        return frames
+
+    return [desk_report]
+
+
+def build_warehouse(pipeline: Pipeline) -> dg.AssetsDefinition:
+    """Return the asset that publishes the read copy of every table for SQL tools."""
+    tables = [name for name in schemas.TABLES if name != "desk_report"]
+
+    @dg.asset(
+        key=WAREHOUSE_KEY,
+        group_name=GROUP,
+        deps=[
+            dg.AssetDep([pair, name], partition_mapping=None if name in UNPARTITIONED else ALL_DAYS)
+            for pair in pipeline.settings.pairs
+            for name in tables
+        ],
+        description=(
+            "`warehouse.duckdb`: one documented table per asset over all pairs, rebuilt beside the old file and swapped in "
+            "one step, so readers never meet a lock or a half-built table. Bars come from the newest snapshot of each pair."
+        ),
+        kinds={"duckdb"},
+        pool=WAREHOUSE_POOL,
+    )
+    def warehouse(context: dg.AssetExecutionContext, duckdb: DuckDBResource) -> Any:
+        from forex_assets.store.warehouse import publish
+
+        @contextmanager
+        def connect(path: str) -> Iterator["DuckDBPyConnection"]:
+            with DuckDBResource(database=path, connection_config=duckdb.connection_config).get_connection() as connection:
+                yield connection
+
+        target = pipeline.settings.home / "warehouse.duckdb"
+        with readable_errors():
+            published = publish(pipeline.store, target, connect=connect)
+        return dg.MaterializeResult(
+            metadata={"path": dg.MetadataValue.path(str(target)), "rows": {k: int(v) for k, v in published.items()}}
+        )
+
+    return warehouse
+
+
+UNPARTITIONED = ("observations", "quarantine", "source_status")

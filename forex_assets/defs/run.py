@@ -1,0 +1,212 @@
+"""The main job of ``forex run``: the whole graph of some pairs, run by run through Dagster, with progress."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from forex_assets import schemas
+from forex_assets.defs import jobs
+from forex_assets.defs.build import build_definitions
+from forex_assets.defs.partitions import partition_key
+from forex_assets.errors import DataError, ForexError
+from forex_assets.pipeline import Pipeline, utc_now
+from forex_assets.planning import contiguous, forecast_days
+from forex_assets.settings import Settings
+from forex_assets.summary import source_summary
+
+Progress = Callable[["Step"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One Dagster run about to start: which pair, which job, how many partitions."""
+
+    pair: str
+    family: str
+    label: str
+    partitions: int
+    index: int
+    total: int
+
+
+@dataclass
+class PairOutcome:
+    """What happened to one pair."""
+
+    pair: str
+    as_of: dt.date | None = None
+    runs: int = 0
+    partitions: int = 0
+    error: ForexError | None = None
+    notes: list[str] = field(default_factory=list)
+    missing_source: bool = False
+
+
+STEPS_PER_PAIR = 14
+
+
+class Runner:
+    """Executes jobs in this process on the given instance."""
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance, *, log_level: str = "ERROR") -> None:
+        self.settings = settings
+        self.instance = instance
+        self.pipeline = Pipeline(settings)
+        self.repository = build_definitions(settings)
+        self.log_level = log_level
+
+    def execute(
+        self,
+        job: str,
+        *,
+        first: str | None = None,
+        last: str | None = None,
+        config: dict[str, Any] | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> int:
+        """Run one job and return how many partitions or assets it materialised.
+
+        Raises
+        ------
+        ForexError
+            When a step fails; carries the step's own message and remedy.
+        """
+        definition = self.repository.resolve_job_def(job)
+        result = definition.execute_in_process(
+            instance=self.instance,
+            tags={**(jobs.range_tags(first, last) if first and last else {}), **(tags or {})},
+            run_config={"loggers": {"console": {"config": {"log_level": self.log_level}}}, **(config or {})},
+            raise_on_error=False,
+        )
+        if not result.success:
+            raise _failure(job, result)
+        return len([event for event in result.all_events if event.is_step_materialization])
+
+
+def _failure(job: str, result: dg.ExecuteInProcessResult) -> ForexError:
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            metadata = data.user_failure_data.metadata if data.user_failure_data else {}
+            if "what" in metadata and "remedy" in metadata:
+                return DataError(str(metadata["what"].value), remedy=str(metadata["remedy"].value))
+            error = data.error
+            cause = error.cause if error and error.cause else error
+            text = (cause.message if cause else event.message or "unknown failure").strip()
+            return DataError(
+                f"Step {event.step_key} of {job} failed: {text}", remedy="see the run in the Dagster UI (`make ui`)."
+            )
+    return DataError(f"Run of {job} failed before any step.", remedy="see the run in the Dagster UI (`make ui`).")
+
+
+def run_pair(
+    runner: Runner, pair_id: str, *, as_of: dt.date | None, days: int, progress: Progress | None = None
+) -> PairOutcome:
+    """Run the whole graph of one pair up to ``as_of`` and report; a failure is carried, not raised."""
+    outcome = PairOutcome(pair_id, as_of=as_of)
+    try:
+        _run_pair(runner, outcome, days, progress)
+    except ForexError as error:
+        outcome.error = error
+    return outcome
+
+
+def _run_pair(runner: Runner, outcome: PairOutcome, days: int, progress: Progress | None) -> None:
+    pipeline, settings = runner.pipeline, runner.settings
+    pair = settings.pair(outcome.pair)
+    calendar = pipeline.calendar(pair.id)
+    names = list(settings.horizons)
+    index = 0
+
+    def go(family: str, label: str, count: int, **options: Any) -> None:
+        nonlocal index
+        index += 1
+        if progress:
+            progress(Step(pair.id, family, label, count, index, STEPS_PER_PAIR))
+        tags = {"pair": pair.id, "family": family, **options.pop("tags", {})}
+        outcome.partitions += runner.execute(jobs.job_name(pair.id, family), tags=tags, **options)
+        outcome.runs += 1
+
+    go(jobs.INGEST, "market data: asking the sources", 3)
+    if not (pipeline.observations(pair.id)["series"] == pair.target.series).any():
+        outcome.missing_source = True
+        why = "; ".join(
+            f"{name}: {reason}"
+            for entry in source_summary(pipeline, pair.id)
+            if entry["series"] == pair.target.series
+            for name, reason in entry["others"].items()
+        )
+        raise DataError(
+            f"No source has the target series {pair.target.series} of {pair.id} ({why}).",
+            remedy="set FOREX_DATA_DIR to a folder that has it, or configure a live provider (docs/data-sources.md).",
+        )
+    if outcome.as_of is None:
+        outcome.as_of = pipeline.default_as_of(pair.id, now=utc_now())
+    as_of = outcome.as_of
+    spans = {name: forecast_days(as_of, value, days, calendar, pair.history_start) for name, value in settings.horizons.items()}
+    first = min(span.first for span in spans.values()).isoformat()
+    last = max(span.last for span in spans.values()).isoformat()
+    config = {"as_of": last}
+
+    def as_of_config(*ops: str) -> dict[str, Any]:
+        return {"ops": {f"{pair.id}__{op}": {"config": config} for op in ops}}
+
+    longest = max(spans.values(), key=lambda span: span.count)
+    go(jobs.OBSERVE, "active configuration", len(names))
+    go(jobs.SNAPSHOT, f"snapshots {first} … {last}", 2 * longest.count, first=first, last=last)
+    go(jobs.BACKTEST, "backtest and width factors", 2 * len(names), first=names[0], last=names[-1], config=as_of_config("backtest"))
+    for name, span in spans.items():
+        go(
+            jobs.FORECAST,
+            f"forecasts {name}",
+            span.count,
+            first=partition_key((name, span.first.isoformat())),
+            last=partition_key((name, span.last.isoformat())),
+            tags={"horizon": name},
+        )
+    for name, span in spans.items():
+        forecast_keys = [key for key in pipeline.store.keys(schemas.FORECAST, pair.id) if key[0] == name]
+        made = [dt.date.fromisoformat(key[1]) for key in forecast_keys if span.first.isoformat() <= key[1] <= last]
+        matured = pipeline.matured_as_ofs(pair.id, name, made, as_of=as_of)[-days:]
+        ranges = contiguous(matured, calendar)
+        if not ranges:
+            outcome.notes.append(f"{name}: no forecast has matured by {as_of}.")
+        for part in ranges:
+            go(
+                jobs.EVALUATION,
+                f"evaluations {name}",
+                part.count,
+                first=partition_key((name, part.first.isoformat())),
+                last=partition_key((name, part.last.isoformat())),
+                config=as_of_config("evaluation"),
+                tags={"horizon": name},
+            )
+    go(jobs.PERFORMANCE, "scores", len(names), first=names[0], last=names[-1], config=as_of_config("performance_report"))
+    go(jobs.REPORT, "desk report", 1, first=last, last=last)
+
+
+def run_pairs(
+    settings: Settings,
+    pair_ids: Sequence[str],
+    *,
+    as_of: dt.date | None,
+    days: int,
+    progress: Progress | None = None,
+    log_level: str = "ERROR",
+) -> list[PairOutcome]:
+    """Run the whole graph of several pairs, then publish the warehouse."""
+    logging.getLogger("dagster").setLevel(log_level)
+    with dg.DagsterInstance.get() as instance:
+        runner = Runner(settings, instance, log_level=log_level)
+        outcomes = [run_pair(runner, pair_id, as_of=as_of, days=days, progress=progress) for pair_id in pair_ids]
+        if any(outcome.error is None for outcome in outcomes):
+            if progress:
+                progress(Step("all", "warehouse", "warehouse", 1, 1, 1))
+            runner.execute(f"{jobs.WAREHOUSE_JOB}_job")
+        return outcomes

@@ -1,0 +1,101 @@
+"""From the store to the desk report on disk, for the asset and the command alike."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from forex_assets import schemas
+from forex_assets.pipeline import Pipeline, day_key
+from forex_assets.store.files import LocalFiles
+
+if TYPE_CHECKING:
+    from forex_assets.reporting.inputs import ReportInputs
+
+SHOWN_DAYS = 90
+
+
+def report_inputs(pipeline: Pipeline, pair_id: str, as_of: dt.date, *, generated_at: pd.Timestamp) -> ReportInputs:
+    """Return what the report of a day is made from; pieces that are not stored stay empty and the report says so.
+
+    Raises
+    ------
+    StoreError
+        When the day's bars are not stored.
+    """
+    from forex_assets.reporting.inputs import ReportInputs
+
+    store, settings = pipeline.store, pipeline.settings
+    snapshot = pipeline.snapshot(pair_id, as_of)
+    day = day_key(as_of)
+    forecast_keys = [key for key in store.keys(schemas.FORECAST, pair_id) if key[1] <= day]
+    verdicts = {
+        days: store.info(schemas.FORECAST, pair_id, (name, day)).verdict
+        for name, days in settings.horizons.items()
+        if (name, day) in forecast_keys
+    }
+    recent = sorted({key[1] for key in forecast_keys})[-SHOWN_DAYS:]
+    evaluation_keys = [key for key in store.keys(schemas.EVALUATION, pair_id) if key[1] <= day]
+    newest_evaluations = [
+        key for name in settings.horizons for key in [k for k in evaluation_keys if k[0] == name][-SHOWN_DAYS:]
+    ]
+
+    def rows(table: schemas.Table, keys: list[tuple[str, ...]]) -> pd.DataFrame:
+        return store.read(table, pair_id, keys, allow_bad=True) if keys else table.empty()
+
+    def whole(table: schemas.Table) -> pd.DataFrame:
+        return rows(table, [()] if store.exists(table, pair_id, ()) else [])
+
+    day_keys: list[tuple[str, ...]] = [(day,)]
+    forecast = rows(schemas.FORECAST, [key for key in forecast_keys if key[1] in recent])
+    config = str(forecast["config_hash"].iloc[-1]) if len(forecast) else settings.config_hash(pair_id)
+    return ReportInputs(
+        pair=settings.pair(pair_id),
+        as_of=as_of,
+        horizons=settings.horizons,
+        generated_at=generated_at.to_pydatetime(),
+        config_hash=config,
+        data_hash=snapshot.data_hash,
+        code_version=pipeline.code_version,
+        series=settings.series,
+        verdicts=verdicts,
+        coverage_band=(settings.recommended.coverage.band_low_share, settings.recommended.coverage.band_high_share),
+        bias_band_sigma=settings.recommended.bias.band_abs_sigma,
+        bars=snapshot.bars,
+        forecast=forecast,
+        evaluation=rows(schemas.EVALUATION, newest_evaluations),
+        performance=rows(schemas.PERFORMANCE_REPORT, store.keys(schemas.PERFORMANCE_REPORT, pair_id)),
+        drivers=rows(schemas.DRIVERS, day_keys if store.exists(schemas.DRIVERS, pair_id, (day,)) else []),
+        source_status=whole(schemas.SOURCE_STATUS),
+        quarantine=whole(schemas.QUARANTINE),
+        calibration=rows(schemas.INTERVAL_CALIBRATION, store.keys(schemas.INTERVAL_CALIBRATION, pair_id)),
+    )
+
+
+def report_path(pair_id: str, as_of: dt.date, language: str) -> str:
+    """Return a report's path relative to the home folder."""
+    return f"reports/{pair_id}/{as_of.isoformat()}/report_{language}.html"
+
+
+def write_report(pipeline: Pipeline, inputs: ReportInputs) -> pd.DataFrame:
+    """Write the report in both languages and return its index rows."""
+    from forex_assets.reporting.report import build_report
+
+    rows = []
+    for language, html in build_report(inputs).items():
+        path = report_path(inputs.pair.id, inputs.as_of, language)
+        LocalFiles(pipeline.settings.home).write_all([(path, html.encode())])
+        rows.append(
+            {
+                "pair": inputs.pair.id,
+                "as_of": pd.Timestamp(inputs.as_of),
+                "language": language,
+                "path": path,
+                "size_bytes": len(html.encode()),
+                "sha256": hashlib.sha256(html.encode()).hexdigest(),
+            }
+        )
+    return pipeline.stamp(pd.DataFrame(rows), config_hash=inputs.config_hash, data_hash=inputs.data_hash)

@@ -1,0 +1,80 @@
+"""The forecast of a day for a reader: the stored one, or the same rows computed on the spot, never written."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from forex_assets import schemas
+from forex_assets.errors import UnusableSliceError
+from forex_assets.pipeline import Pipeline, day_key, utc_now
+from forex_assets.summary import forecast_values
+
+
+def forecast_of(pipeline: Pipeline, pair_id: str, as_of: dt.date | None, horizons: list[str]) -> dict[str, Any]:
+    """Return the forecasts of one pair and day as plain values.
+
+    A stored slice is shown when it was made by the present configuration; otherwise the rows are computed from the
+    observations known at the end of that day.
+
+    Raises
+    ------
+    UnusableSliceError
+        When the stored forecast is judged bad.
+    """
+    pair = pipeline.settings.pair(pair_id)
+    day = as_of or (pipeline.snapshot_days(pair_id) or [pipeline.default_as_of(pair_id, now=utc_now())])[-1]
+    rows: list[dict[str, Any]] = []
+    bars: pd.DataFrame | None = None
+    source = ""
+    for horizon in horizons:
+        frame = _stored(pipeline, pair_id, horizon, day)
+        stored = frame is not None
+        if frame is None:
+            bars = bars if bars is not None else pipeline.bars(pair_id, [day])[(day_key(day),)]
+            frame = pipeline.forecast_on(pair_id, horizon, bars, [day])[(horizon, day_key(day))]
+        target = frame.loc[frame["is_target"]]
+        rows.append(
+            {
+                "horizon": horizon,
+                "stored": stored,
+                "active": forecast_values(target.loc[target["is_active"]].iloc[0]),
+                "random_walk": forecast_values(target.loc[target["model"] == "random_walk"].iloc[0]),
+                "quantiles": {
+                    name: float(value)
+                    for name, value in target.loc[target["is_active"]].iloc[0].items()
+                    if str(name).startswith("q") and str(name)[1:].isdigit()
+                },
+            }
+        )
+    history = bars if bars is not None else pipeline.snapshot(pair_id, day).bars
+    good = history.loc[history["withdrawn_at"].isna()]
+    source = str(good["source"].iloc[-1])
+    return {
+        "pair": pair.id,
+        "label": pair.label,
+        "unit": pair.unit,
+        "as_of": day.isoformat(),
+        "last_value": float(good["value"].iloc[-1]),
+        "last_event_date": day_key(np.datetime64(good["event_date"].iloc[-1])),
+        "source": source,
+        "horizons": rows,
+    }
+
+
+def _stored(pipeline: Pipeline, pair_id: str, horizon: str, day: dt.date) -> pd.DataFrame | None:
+    key = (horizon, day_key(day))
+    if not pipeline.store.exists(schemas.FORECAST, pair_id, key):
+        return None
+    info = pipeline.store.info(schemas.FORECAST, pair_id, key)
+    if info.meta.get("config_hash") != pipeline.active(pair_id, horizon, day).config_hash:
+        return None
+    if info.verdict.state == "bad":
+        raise UnusableSliceError(
+            f"The {horizon} forecast of {pair_id} for {day} is judged bad: {'; '.join(info.verdict.reasons)}.",
+            remedy="look at the forecast's checks in the Dagster UI; nothing downstream uses this slice.",
+        )
+    return pipeline.store.read(schemas.FORECAST, pair_id, [key])
