@@ -58,8 +58,8 @@ def make_forecast(
     reconstructed:
         True marks a what-if made with a later configuration.
     unusable:
-        ``raise`` refuses the first day that is no usable origin; ``drop`` leaves such days out and counts them by reason
-        in ``attrs["dropped"]``.
+        ``raise`` refuses the first day that is no usable origin; ``drop`` leaves such days out and counts them by
+        reason in ``attrs["dropped"]``.
 
     Returns
     -------

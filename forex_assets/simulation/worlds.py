@@ -111,7 +111,7 @@ def garch_t_world(
 def _check(n: int, sigma_daily_log: float, start_value: float) -> None:
     if n < 1 or sigma_daily_log <= 0 or start_value <= 0:
         raise ValidationError(
-            f"A world needs n >= 1, sigma_daily_log > 0 and start_value > 0; got {n}, {sigma_daily_log}, {start_value}.",
+            f"A world needs n >= 1, sigma_daily_log > 0, start_value > 0; got {n}, {sigma_daily_log}, {start_value}.",
             remedy="correct the argument.",
         )
 

@@ -53,7 +53,7 @@ class RandomWalk:
 @cache
 def interval_scores(interval: str) -> Floats:
     """Return standard scores at the stored levels for ``gaussian`` or ``t30``."""
-    from scipy import stats
+    from scipy import special
 
-    scores: Floats = stats.norm.ppf(LEVELS) if interval == "gaussian" else stats.t.ppf(LEVELS, df=30)
+    scores: Floats = special.ndtri(LEVELS) if interval == "gaussian" else special.stdtrit(30, LEVELS)
     return scores

@@ -51,8 +51,8 @@ def blend_log_quantiles(series: KnownSeries, ends: Ints, steps: Ints) -> Floats:
 @cache
 def shape_scores() -> Floats:
     """Return the scores of the unit-variance t shape at the stored levels."""
-    from scipy import stats
+    from scipy import special
 
     df = SHAPE_DEGREES_OF_FREEDOM
-    scores: Floats = stats.t.ppf(LEVELS, df=df) * np.sqrt((df - 2) / df)
+    scores: Floats = special.stdtrit(df, LEVELS) * np.sqrt((df - 2) / df)
     return scores

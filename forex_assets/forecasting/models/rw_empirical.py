@@ -97,7 +97,7 @@ def _sorted_quantiles(block: Floats, count: Ints) -> Floats:
 
 
 def standardised_moves(series: KnownSeries, step: int) -> Floats:
-    """Return every ``step``-observation move over the volatility known at its start, clipped, from the 61st value on."""
+    """Return every ``step``-observation move over the volatility known at its start, from the 61st value, clipped."""
     first = YARDSTICK_WINDOW
     x = series.log_value
     if len(x) <= first + step:
@@ -105,5 +105,5 @@ def standardised_moves(series: KnownSeries, step: int) -> Floats:
     elapsed = np.concatenate([[0.0], np.cumsum(series.sessions)])
     spans = elapsed[first + step :] - elapsed[first:-step]
     sigma = blended_sigma(series)[first + 1 : len(x) - step + 1]
-    moves = (x[first + step :] - x[first:-step]) / (sigma * np.sqrt(spans))
-    return np.clip(moves, -MOVE_CLIP, MOVE_CLIP)
+    moves: Floats = (x[first + step :] - x[first:-step]) / (sigma * np.sqrt(spans))
+    return np.asarray(np.clip(moves, -MOVE_CLIP, MOVE_CLIP))
