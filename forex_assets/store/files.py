@@ -222,6 +222,17 @@ def files_at(root: object) -> Files:
         ) from error
 
 
+def replace_file(source: Path, path: Path) -> None:
+    """Put a finished file of the same folder in the place of another, atomically and durably."""
+    descriptor = os.open(source, os.O_RDWR)  # Windows flushes only what is open for writing
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    source.replace(path)
+    _sync_folder(path.parent)
+
+
 def write_file(path: Path, data: Any) -> None:
     """Replace one local file atomically and durably."""
     LocalFiles(path.parent).write_all([(path.name, data)])
