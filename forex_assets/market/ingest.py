@@ -1,0 +1,343 @@
+"""Ingestion: fetch every series of a pair, date its publication, and merge it with what is stored.
+
+Nothing stored is ever lost. A value that did not change keeps the moment it was first fetched; a value that changed is
+a new row, available from the moment the change was seen, and the old row is withdrawn at that moment: what was known
+before stays reproducible.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from forex_assets.errors import DataError, ValidationError
+from forex_assets.market.chain import Outcome, Resolved, Window, is_published_ahead, resolve
+from forex_assets.market.contract import PRICE_COLUMNS, Source
+from forex_assets.market.http import HttpGateway
+from forex_assets.market.publication import Dates, available_at
+from forex_assets.market.quality import apply_quality
+from forex_assets.market.sources import build_sources
+from forex_assets.schemas import OBSERVATIONS, SOURCE_STATUS, Table
+from forex_assets.settings import PairSpec, SeriesSpec, Settings
+
+REVISION = "revision"
+_PROVENANCE = ("config_hash", "data_hash", "code_version")
+_HISTORY_START = dt.date(1999, 1, 1)
+_DRIVER_WARM_UP = dt.timedelta(days=366)
+_WORKERS = 8
+_VERSION = ["series", "event_time"]
+_KEY = ["series", "event_time", "available_at", "source"]
+# Two sources that print the same rate to six decimals agree.
+_PRINT_ROUNDING = 5.1e-7
+_FLOAT_NOISE = 1e-9
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """What one ingestion of a pair holds.
+
+    Parameters
+    ----------
+    pair:
+        Pair id.
+    observations:
+        Table ``observations`` without the provenance columns: everything stored plus everything new.
+    source_status:
+        Table ``source_status`` without the provenance columns: one row per series and source of its chain.
+    notes:
+        What a person should be told once, for example that no live provider could be asked.
+    """
+
+    pair: str
+    observations: pd.DataFrame
+    source_status: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def require(self, series: str) -> None:
+        """Raise unless at least one good observation of ``series`` is held.
+
+        Raises
+        ------
+        DataError
+            Naming what became of every source in the chain.
+        """
+        rows = self.observations
+        if ((rows["series"] == series) & rows["withdrawn_at"].isna()).any():
+            return
+        chain = self.source_status[self.source_status["series"] == series]
+        told = "; ".join(
+            f"{source}: {state}" + (f" ({reason})" if reason else "")
+            for source, state, reason in zip(chain["source"], chain["state"], chain["reason"], strict=True)
+        )
+        raise DataError(
+            f"No source gave a usable value of {series} for {self.pair}. {told}.",
+            remedy="set FOREX_DATA_DIR to a folder that has it, configure a provider, or read docs/data-sources.md.",
+        )
+
+
+def ingest(
+    settings: Settings,
+    pair_id: str,
+    *,
+    now: dt.datetime,
+    stored: pd.DataFrame | None = None,
+    environ: Mapping[str, str] | None = None,
+    gateway: HttpGateway | None = None,
+    sources: Mapping[str, Source] | None = None,
+) -> Ingest:
+    """Fetch every series of a pair in parallel and merge it with what is stored.
+
+    Parameters
+    ----------
+    settings:
+        Catalogue, chains, providers, quality limits.
+    pair_id:
+        The pair.
+    now:
+        The moment of this ingestion, zone-aware; becomes ``retrieved_at`` of every new row.
+    stored:
+        The observations held so far, with or without provenance columns.
+    environ:
+        Where credentials are read; default: the process's environment.
+    gateway, sources:
+        Shared HTTP client and sources, where several pairs are ingested together; default: built here.
+
+    Raises
+    ------
+    ConfigError
+        When the pair is unknown or an address is malformed.
+    ValidationError
+        When ``now`` has no time zone.
+    """
+    if now.tzinfo is None:
+        raise ValidationError(f"now={now.isoformat()} has no time zone.", remedy="give a zone-aware instant.")
+    pair = settings.pair(pair_id)
+    instant = now.astimezone(dt.UTC)
+    if sources is None:
+        client = gateway or HttpGateway(
+            settings.platform.providers.http, cache_dir=settings.home / "cache" / "http", now=instant
+        )
+        sources = build_sources(settings, now=instant, gateway=client, environ=environ)
+    held = _conform_stored(stored, pair)
+    resolved = _resolve_all(settings, pair, sources, instant, held)
+    parts = [held[~held["series"].isin(pair.all_series)]]
+    status: list[pd.DataFrame] = []
+    for name in pair.all_series:
+        spec, chain = settings.series[name], pair.chains[name]
+        fresh, early = _observe(spec, pair, resolved[name].frame, instant)
+        parts.append(merge_series(held[held["series"] == name], fresh, chain, now=instant))
+        status.append(_status_rows(pair, name, resolved[name].outcomes, instant, early))
+    merged = pd.concat([part for part in parts if len(part)] or [held], ignore_index=True)
+    judged = _judge(merged, settings, pair, instant)
+    return Ingest(
+        pair=pair.id,
+        observations=_order(judged, pair),
+        source_status=_conform(pd.concat(status, ignore_index=True), SOURCE_STATUS),
+        notes=_notes(resolved),
+    )
+
+
+def merge_series(stored: pd.DataFrame, fresh: pd.DataFrame, chain: Sequence[str], *, now: dt.datetime) -> pd.DataFrame:
+    """Merge fresh observations of one series into the stored ones.
+
+    A date not held is added. A date held with the same value stays as it is. A changed value from the same source, or a
+    different value from a source of higher precedence, is a revision: a new row available from ``now`` at the earliest
+    (:func:`withdraw_replaced` then withdraws the row it replaces at that instant).
+
+    Parameters
+    ----------
+    stored, fresh:
+        Observations of one series; ``fresh`` has one row per event time.
+    chain:
+        Source names, highest precedence first.
+    now:
+        The moment the fresh rows were fetched.
+    """
+    if not len(fresh):
+        return stored
+    if not len(stored):
+        return fresh
+    active = current_versions(stored)
+    place = pd.Index(active["event_time"]).get_indexer(pd.Index(fresh["event_time"]))
+    known = place >= 0
+    old = active.iloc[place[known]]
+    new, new_dates = fresh[known], fresh[~known]
+    rank = {name: order for order, name in enumerate(chain)}
+    old_rank = old["source"].map(rank).fillna(len(chain)).to_numpy(int)
+    new_rank = new["source"].map(rank).fillna(len(chain)).to_numpy(int)
+    same_source = old["source"].to_numpy() == new["source"].to_numpy()
+    changed = _differs(old, new, ("value", *PRICE_COLUMNS), atol=0.0)
+    disagrees = _differs(old, new, ("value",), atol=_PRINT_ROUNDING)
+    revise = (same_source & changed) | ((new_rank < old_rank) & disagrees)
+    revisions = new[revise].copy()
+    instant = pd.Timestamp(now).tz_convert("UTC")
+    after_old = old.loc[revise, "available_at"] + pd.Timedelta(microseconds=1)
+    seen = np.maximum(revisions["available_at"].to_numpy(), after_old.to_numpy())
+    revisions["available_at"] = pd.DatetimeIndex(np.maximum(seen, instant.to_datetime64())).tz_localize("UTC")
+    parts = [part for part in (stored, new_dates, revisions) if len(part)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def current_versions(observations: pd.DataFrame) -> pd.DataFrame:
+    """Return the newest version of every event time, keeping the index."""
+    ordered = observations.sort_values(["available_at", "retrieved_at"], kind="stable")
+    return ordered.drop_duplicates(_VERSION, keep="last")
+
+
+def _resolve_all(
+    settings: Settings, pair: PairSpec, sources: Mapping[str, Source], now: dt.datetime, held: pd.DataFrame
+) -> dict[str, Resolved]:
+    def one(name: str) -> Resolved:
+        earliest = (
+            min(pair.history_start, settings.platform.backtest.start)
+            if name == pair.target.series
+            else pair.history_start - _DRIVER_WARM_UP
+        )
+        window = Window(start=_HISTORY_START, live_start=max(earliest, _HISTORY_START), now=now)
+        dates = _event_dates(held.loc[held["series"] == name])
+        return resolve(settings.series[name], pair.chains[name], sources, window, dates)
+
+    with ThreadPoolExecutor(max_workers=_WORKERS, thread_name_prefix="ingest") as pool:
+        return dict(zip(pair.all_series, pool.map(one, pair.all_series), strict=True))
+
+
+def _observe(
+    spec: SeriesSpec, pair: PairSpec, served: pd.DataFrame, now: dt.datetime
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Return observations of one series, and per source how many rows the rule says are not published yet."""
+    published = available_at(spec, served["event_date"].to_numpy("datetime64[D]"))
+    early = published > np.datetime64(now.replace(tzinfo=None), "us")
+    if is_published_ahead(spec):
+        early[:] = False
+    counts = {str(name): int(count) for name, count in served.loc[early, "source"].value_counts().items()}
+    rows = served[~early]
+    frame = pd.DataFrame(
+        {
+            "pair": pair.id,
+            "series": spec.id,
+            "event_time": rows["event_date"].dt.tz_localize("UTC"),
+            "available_at": pd.DatetimeIndex(published[~early].astype("datetime64[ns]")).tz_localize("UTC"),
+            **{name: rows[name] for name in ("value", *PRICE_COLUMNS)},
+            "unit": spec.unit,
+            "source": rows["source"],
+            "retrieved_at": rows["retrieved_at"],
+            "payload_hash": rows["payload_hash"],
+            "withdrawn_at": pd.NaT,
+            "rule": None,
+            "reason": None,
+        }
+    )
+    return _conform(frame, OBSERVATIONS).reset_index(drop=True), counts
+
+
+def _judge(merged: pd.DataFrame, settings: Settings, pair: PairSpec, now: dt.datetime) -> pd.DataFrame:
+    """Apply the quality rules to every row, then withdraw each row at the instant a newer version replaced it."""
+    if not len(merged):
+        return merged
+    mine = merged["series"].isin(pair.all_series)
+    specs = {name: settings.series[name] for name in pair.all_series}
+    judged = apply_quality(merged[mine].reset_index(drop=True), specs, settings.platform.quality, now=now)
+    parts = [part for part in (withdraw_replaced(judged), merged[~mine]) if len(part)]
+    return _conform(pd.concat(parts, ignore_index=True), OBSERVATIONS)
+
+
+def withdraw_replaced(observations: pd.DataFrame) -> pd.DataFrame:
+    """Return observations in which every version but the newest of an event time is withdrawn from the next one on.
+
+    A row that a quality rule withdrew before that keeps the rule's verdict.
+    """
+    ordered = observations.sort_values([*_VERSION, "available_at", "retrieved_at"], kind="stable")
+    following = ordered.shift(-1)
+    same = (ordered[_VERSION] == following[_VERSION]).all(axis=1)
+    replaced = ordered[same & ~(ordered["withdrawn_at"] <= following["available_at"])]
+    if not len(replaced):
+        return observations
+    out = observations.copy()
+    newer = following.loc[replaced.index]
+    out.loc[replaced.index, "withdrawn_at"] = newer["available_at"]
+    out.loc[replaced.index, "rule"] = REVISION
+    out.loc[replaced.index, "reason"] = [
+        f"{source} says {value:.10g} now" for source, value in zip(newer["source"], newer["value"], strict=True)
+    ]
+    return out
+
+
+def _status_rows(
+    pair: PairSpec, series: str, outcomes: Sequence[Outcome], now: dt.datetime, early: Mapping[str, int]
+) -> pd.DataFrame:
+    def reason(outcome: Outcome) -> str | None:
+        waiting = early.get(outcome.source, 0)
+        told = f"{waiting} of its rows are not published yet by the series' rule" if waiting else None
+        return "; ".join(part for part in (outcome.reason, told) if part) or None
+
+    return pd.DataFrame(
+        {
+            "pair": pair.id,
+            "series": series,
+            "rank": [outcome.rank for outcome in outcomes],
+            "source": [outcome.source for outcome in outcomes],
+            "state": [outcome.state for outcome in outcomes],
+            "rows": [outcome.rows for outcome in outcomes],
+            "first_event": _dates([outcome.first_event for outcome in outcomes]),
+            "last_event": _dates([outcome.last_event for outcome in outcomes]),
+            "reason": pd.Series([reason(outcome) for outcome in outcomes], dtype=object),
+            "asked_at": pd.Timestamp(now).tz_convert("UTC"),
+        }
+    )
+
+
+def _notes(resolved: Mapping[str, Resolved]) -> tuple[str, ...]:
+    """State once, per source and reason, what several series ran into."""
+    series_by_trouble: dict[tuple[str, str], list[str]] = {}
+    for series, result in resolved.items():
+        for outcome in result.outcomes:
+            if outcome.state in ("failed", "not_configured") and outcome.reason:
+                series_by_trouble.setdefault((outcome.source, outcome.reason), []).append(series)
+    return tuple(f"{source}: {reason} ({', '.join(names)})" for (source, reason), names in series_by_trouble.items())
+
+
+def _conform_stored(stored: pd.DataFrame | None, pair: PairSpec) -> pd.DataFrame:
+    if stored is None:
+        return _conform(OBSERVATIONS.empty().drop(columns=list(_PROVENANCE)), OBSERVATIONS)
+    foreign = set(stored["pair"].dropna().unique()) - {pair.id}
+    if foreign:
+        raise DataError(
+            f"Stored observations of {sorted(foreign)} were given to the ingestion of {pair.id}.",
+            remedy="read the stored observations of the pair itself.",
+        )
+    return _conform(stored.drop(columns=list(_PROVENANCE), errors="ignore"), OBSERVATIONS).reset_index(drop=True)
+
+
+def _conform(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Return ``frame`` with a table's columns and types, without the provenance columns the graph adds."""
+    blank = frame.assign(**dict.fromkeys(_PROVENANCE, ""))
+    return table.conform(blank[list(table.column_names)]).drop(columns=list(_PROVENANCE))
+
+
+def _differs(
+    old: pd.DataFrame, new: pd.DataFrame, columns: Sequence[str], *, atol: float
+) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    left, right = old[list(columns)].to_numpy(float), new[list(columns)].to_numpy(float)
+    close = np.isclose(left, right, rtol=_FLOAT_NOISE, atol=atol, equal_nan=True)
+    return np.asarray(~close.all(axis=1), dtype=np.bool_)
+
+
+def _event_dates(rows: pd.DataFrame) -> Dates:
+    return np.asarray(rows["event_time"].dt.tz_localize(None), dtype="datetime64[D]")
+
+
+def _dates(days: Sequence[dt.date | None]) -> npt.NDArray[np.datetime64]:
+    return np.array([np.datetime64(day or "NaT", "D") for day in days], dtype="datetime64[ns]")
+
+
+def _order(frame: pd.DataFrame, pair: PairSpec) -> pd.DataFrame:
+    order = {name: place for place, name in enumerate(pair.all_series)}
+    place = frame["series"].map(order).fillna(len(order))
+    ordered = frame.assign(_place=place).sort_values(["_place", *_KEY], kind="stable")
+    return ordered.drop(columns="_place").reset_index(drop=True)

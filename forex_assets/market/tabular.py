@@ -1,0 +1,212 @@
+"""Tables in files: one reader for CSV and Parquet, described by the keys of a series' address.
+
+Tolerant of layout (date format, decimal comma, separator, units to scale), strict about what comes out: dates that
+parse, numbers that are numbers, one row per date.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from forex_assets.errors import ConfigError, SourceError
+from forex_assets.market.contract import FRAME_COLUMNS, PRICE_COLUMNS
+
+if TYPE_CHECKING:
+    from forex_assets.settings import SeriesSpec
+
+_MISSING_TEXT = ["", "NaN", "nan", "NA", "N/A", "#N/A", "ND", ".", "null", "None", "-"]
+
+
+class TableAddress(BaseModel):
+    """Where a series stands inside a file.
+
+    Parameters
+    ----------
+    file:
+        Path inside the folder; ``.csv``, ``.csv.gz`` or ``.parquet``.
+    column:
+        Column of the value.
+    date_column, date_format:
+        Column of the date and its ``strptime`` format; without a format, ISO dates are expected.
+    decimal, separator:
+        How numbers and columns are written in a CSV.
+    scale:
+        The value is multiplied by this, for example 0.01 for cents.
+    ohlc:
+        Whether ``open``, ``high`` and ``low`` are columns too.
+    drop_where:
+        Column → texts; rows that hold one of them are not this series.
+    sessions_only:
+        The file repeats the last value on closed days; those rows are no observations.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str
+    column: str = "value"
+    date_column: str = "date"
+    date_format: str | None = None
+    decimal: Annotated[str, Field(min_length=1, max_length=1)] = "."
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    scale: float = 1.0
+    ohlc: bool = False
+    drop_where: dict[str, list[str | int | float]] = {}
+    sessions_only: bool = False
+
+    @field_validator("file")
+    @classmethod
+    def _inside(cls, value: str) -> str:
+        path = PurePosixPath(value.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or not path.parts or "\x00" in value:
+            raise ValueError(f"{value!r} must be a path inside the data folder")
+        return value
+
+
+def address_of(series: SeriesSpec, source: str) -> TableAddress:
+    """Return the file address of a series at a source.
+
+    Raises
+    ------
+    ConfigError
+        When the address misses ``file`` or holds a key nobody reads.
+    """
+    body: dict[str, Any] = series.addresses.get(source, {})
+    try:
+        return TableAddress.model_validate(body)
+    except ValidationError as error:
+        lines = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise ConfigError(
+            f"Series {series.id}: addresses.{source} is {body!r}: {lines}.",
+            remedy="use the keys of docs/add-a-source.md: " + ", ".join(TableAddress.model_fields) + ".",
+        ) from error
+
+
+def read_table(path: Path, address: TableAddress, *, label: str) -> tuple[pd.DataFrame, str, str | None]:
+    """Read one series from a file.
+
+    Parameters
+    ----------
+    path:
+        The file.
+    address:
+        How to read it.
+    label:
+        How the file is called in errors and notes.
+
+    Returns
+    -------
+    The frame of :class:`~forex_assets.market.contract.FetchResult`, the SHA-256 of the file, and a note or None.
+
+    Raises
+    ------
+    SourceError
+        When the file cannot be read, lacks a column, or holds a date or number that is none.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise SourceError(
+            f"{label} cannot be read: {error.strerror or error}.", remedy="restore the file or its permissions."
+        ) from error
+    table = _parse(raw, path, address, label)
+    wanted = [address.date_column, address.column, *address.drop_where, *(PRICE_COLUMNS if address.ohlc else ())]
+    absent = [name for name in wanted if name not in table.columns]
+    if absent:
+        raise SourceError(
+            f"{label} has no column {', '.join(map(repr, absent))}; it has {', '.join(map(str, table.columns))}.",
+            remedy="correct `column`, `date_column`, `ohlc` or `drop_where` of the series' address.",
+        )
+    for column, texts in address.drop_where.items():
+        table = table[~table[column].astype(str).isin([str(text) for text in texts])]
+    frame = pd.DataFrame({"event_date": _dates(table[address.date_column], address, label)})
+    frame["value"] = _numbers(table[address.column], address, label)
+    for name in PRICE_COLUMNS:
+        frame[name] = _numbers(table[name], address, label) if address.ohlc else np.nan
+    tidy, note = tidy_frame(frame)
+    return tidy, hashlib.sha256(raw).hexdigest(), note
+
+
+def tidy_frame(frame: pd.DataFrame) -> tuple[pd.DataFrame, str | None]:
+    """Return rows with a value, one per date in ascending order, and a note about dates that repeated."""
+    kept = frame.loc[np.isfinite(frame["value"].to_numpy(float)), list(FRAME_COLUMNS)]
+    repeats = int(kept["event_date"].duplicated().sum())
+    if repeats:
+        kept = kept.drop_duplicates("event_date", keep="last")
+    tidy = kept.sort_values("event_date", kind="stable").reset_index(drop=True)
+    return tidy, f"{repeats} repeated dates: the last row of each was taken" if repeats else None
+
+
+def empty_frame() -> pd.DataFrame:
+    """Return a frame of the contract's columns with no rows."""
+    frame = pd.DataFrame({name: np.empty(0, dtype=float) for name in FRAME_COLUMNS})
+    return frame.astype({"event_date": "datetime64[ns]"})
+
+
+def _parse(raw: bytes, path: Path, address: TableAddress, label: str) -> pd.DataFrame:
+    try:
+        if path.name.endswith(".parquet"):
+            return pd.read_parquet(io.BytesIO(raw))
+        text = gzip.decompress(raw) if path.name.endswith(".gz") else raw
+        return pd.read_csv(
+            io.BytesIO(text),
+            sep=address.separator,
+            dtype=str,
+            keep_default_na=False,
+            na_values=_MISSING_TEXT,
+            encoding="utf-8-sig",
+        )
+    except (ValueError, OSError, EOFError) as error:
+        # pandas' parser errors, pyarrow's ArrowInvalid and UnicodeDecodeError are all ValueErrors.
+        raise SourceError(
+            f"{label} is not a readable table: {str(error).splitlines()[0] if str(error) else type(error).__name__}.",
+            remedy="check the file, and `separator` of the series' address.",
+        ) from error
+
+
+def _dates(column: pd.Series[Any], address: TableAddress, label: str) -> pd.Series[Any]:
+    try:
+        if column.dtype == object:
+            parsed = pd.to_datetime(column.str.strip(), format=address.date_format or "ISO8601")
+        else:
+            parsed = pd.to_datetime(column)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise SourceError(
+            f"{label}: column {address.date_column!r} holds something that is no date: {str(error).splitlines()[0]}",
+            remedy="set `date_format` of the series' address, for example '%d-%m-%Y', or correct the file.",
+        ) from error
+    if parsed.isna().any():
+        raise SourceError(
+            f"{label}: column {address.date_column!r} is empty in {int(parsed.isna().sum())} rows.",
+            remedy="correct the file.",
+        )
+    if parsed.dt.tz is not None:
+        raise SourceError(
+            f"{label}: column {address.date_column!r} holds zone-aware instants, a date is expected.",
+            remedy="write the date the value belongs to.",
+        )
+    return parsed.dt.normalize().astype("datetime64[ns]")
+
+
+def _numbers(column: pd.Series[Any], address: TableAddress, label: str) -> pd.Series[Any]:
+    if column.dtype == object:
+        text = column.str.strip()
+        if address.decimal != ".":
+            text = text.str.replace(".", "", regex=False).str.replace(address.decimal, ".", regex=False)
+        numbers = pd.to_numeric(text, errors="coerce")
+        wrong = numbers.isna() & column.notna()
+        if wrong.any():
+            raise SourceError(
+                f"{label}: {int(wrong.sum())} values are no number, the first is {column[wrong].iloc[0]!r}.",
+                remedy="set `decimal` of the series' address, or correct the file.",
+            )
+    else:
+        numbers = pd.to_numeric(column)
+    return numbers.astype(float) * address.scale
