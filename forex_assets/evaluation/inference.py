@@ -218,8 +218,9 @@ def ratio_intervals(
     The percentiles of the log ratio over the draws are spread out by what geometric blocks miss of the dependence, and
     to Student's t with as many degrees of freedom as stretches of the sample really speak: with
     ``d = num - ratio * den`` summed over stretches of one overlap, ``(sum d²)² / sum d⁴ - 1``, so that a ratio resting
-    on two storms gets the interval of two observations. Identical losses have the ratio 1 exactly. The ends are NaN where the sample is too
-    short, where no row tells the two losses apart (one is a multiple of the other), or where the denominator is zero.
+    on two storms gets the interval of two observations. Identical losses have the ratio 1 exactly. The ends are NaN
+    where the sample is too short, where no row tells the two losses apart (one is a multiple of the other), or where
+    the denominator is zero.
     """
     num, den = np.asarray(num, dtype=np.float64), np.asarray(den, dtype=np.float64)
     order_dates = _dates(dates)
@@ -268,10 +269,14 @@ def _dates(values: npt.ArrayLike) -> Dates:
 
 def _spacing(dates: Dates) -> float:
     """Return the usual distance of neighbouring origins in business days."""
-    unique = np.unique(dates)
+    unique = dates if _grow(dates) else np.unique(dates)
     if len(unique) < 2:
         return 1.0
     return max(1.0, float(np.median(np.busday_count(unique[:-1], unique[1:]))))
+
+
+def _grow(dates: Dates) -> bool:
+    return bool((dates[1:] > dates[:-1]).all())
 
 
 def _lags(n: int, overlap: float, spacing: float) -> int:
@@ -300,6 +305,8 @@ def _check_overlap(overlap: float) -> None:
 
 def _by_date(dates: Dates, values: Floats) -> tuple[Floats, Floats]:
     """Return sums per date in date order, and rows per date."""
+    if _grow(dates):
+        return values, np.ones(len(dates))
     unique, inverse, counts = np.unique(dates, return_inverse=True, return_counts=True)
     sums = np.zeros((len(unique), *values.shape[1:]))
     np.add.at(sums, inverse.ravel(), values)
@@ -419,7 +426,7 @@ def _bootstrap_widening(n: int, overlap: float, length: float) -> float:
 def _stationary_blocks(
     n: int, length: float, draws: int, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return first rows and lengths (draws, blocks) of stationary-bootstrap samples; each draw's lengths add up to n."""
+    """Return first rows and lengths (draws, blocks) of stationary-bootstrap samples; a draw's lengths add up to n."""
     blocks = math.ceil(n / length + 4.0 * math.sqrt(n / length) + 4.0)
     ends = np.cumsum(rng.geometric(1.0 / length, size=(draws, blocks)), axis=1)
     while (ends[:, -1] < n).any():

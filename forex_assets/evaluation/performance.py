@@ -115,7 +115,7 @@ def classic_coverage_state(coverage: float, classic: ClassicProfile) -> State:
 
 
 def classic_bias_state(bias: float, classic: ClassicProfile) -> State:
-    """Return the classic verdict (A18): good below ``max_abs_quote_units``, whatever the evidence; unknown without any."""
+    """Return the classic verdict (A18): good below the fixed limit, whatever the evidence; unknown without any."""
     if math.isnan(bias):
         return "unknown"
     return "good" if abs(bias) < classic.bias.max_abs_quote_units else "bad"

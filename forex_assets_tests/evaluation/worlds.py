@@ -8,10 +8,9 @@ import pandas as pd
 from forex_assets.clock import calendar_for, target_dates
 from forex_assets.levels import QUANTILE_COLUMNS, QUANTILE_LEVELS
 
-Z = np.array(
-    [-1.959963985, -1.644853627, -1.281551566, -0.841621234, -0.524400513, -0.253347103, 0.0, 0.253347103]
-    + [0.524400513, 0.841621234, 1.281551566, 1.644853627, 1.959963985]
-)
+_UPPER = [0.253347103, 0.524400513, 0.841621234, 1.281551566, 1.644853627, 1.959963985]
+#: Normal quantiles at the stored levels.
+Z = np.array([*(-z for z in reversed(_UPPER)), 0.0, *_UPPER])
 assert len(Z) == len(QUANTILE_LEVELS)
 
 
