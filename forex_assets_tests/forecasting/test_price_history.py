@@ -46,7 +46,10 @@ def build(rows: list[Row]) -> tuple[PriceHistory, list[tuple[np.datetime64, np.d
     available = instants(np.array([DAY0 + day + lag for day, lag, _, _ in rows], dtype="datetime64[D]"))
     available = available + np.arange(len(rows)).astype("timedelta64[s]")
     withdrawn = np.array(
-        [NEVER if gone is None else at + np.timedelta64(gone, "D") for at, (_, _, _, gone) in zip(available, rows, strict=True)]
+        [
+            NEVER if gone is None else at + np.timedelta64(gone, "D")
+            for at, (_, _, _, gone) in zip(available, rows, strict=True)
+        ]
     )
     values = np.array([value for _, _, value, _ in rows])
     history = PriceHistory("made", CALENDAR, dates, available, values, withdrawn)
@@ -70,7 +73,7 @@ def plain_known(rows: list, instant: np.datetime64) -> dict[np.datetime64, float
 def test_known_values_equal_the_plain_twin_at_every_instant(rows: list[Row]) -> None:
     history, raw = build(rows)
     probes = as_of_instants(np.arange(DAY0 - 1, DAY0 + 40))
-    for position, probe in enumerate(probes):
+    for probe in probes:
         dates, values = history.known_at(probe)
         assert dict(zip(dates, values, strict=True)) == plain_known(raw, probe)
     for group in history.groups(probes):
@@ -83,7 +86,9 @@ def test_known_values_equal_the_plain_twin_at_every_instant(rows: list[Row]) -> 
 @given(row_sets())
 @settings(max_examples=100, deadline=None)
 @pytest.mark.capability("K18")
-def test_an_outcome_is_the_value_of_the_target_date_at_the_end_of_the_day_it_first_became_known(rows: list[Row]) -> None:
+def test_an_outcome_is_the_value_of_the_target_date_at_the_end_of_the_day_it_first_became_known(
+    rows: list[Row],
+) -> None:
     history, raw = build(rows)
     targets = np.arange(DAY0, DAY0 + 16)
     actual, matured = history.outcomes(targets)
@@ -185,7 +190,11 @@ def test_a_wrong_value_withdrawn_at_once_is_never_known() -> None:
 def test_a_row_without_its_date_is_refused() -> None:
     with pytest.raises(DataError, match="lacks its date"):
         PriceHistory(
-            "made", CALENDAR, np.array(["NaT"], dtype="datetime64[D]"), np.array([DAY0], dtype="datetime64[us]"), np.ones(1)
+            "made",
+            CALENDAR,
+            np.array(["NaT"], dtype="datetime64[D]"),
+            np.array([DAY0], dtype="datetime64[us]"),
+            np.ones(1),
         )
 
 
@@ -230,7 +239,7 @@ def test_a_target_that_is_already_known_is_refused(fixing_history: PriceHistory)
 @pytest.mark.parametrize("horizon", [0, -7, 7.0, "7", True, None])
 def test_a_horizon_that_is_no_positive_whole_number_is_refused(horizon: object) -> None:
     history = history_of(np.linspace(900, 910, 100))
-    with pytest.raises(ValidationError, match="horizon|Horizon"):
+    with pytest.raises(ValidationError, match="[Hh]orizon"):
         make_origins(history, history.event_date[-1:], horizon)  # type: ignore[arg-type]
 
 
