@@ -8,7 +8,7 @@ one way to come about.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -133,23 +133,33 @@ class Pipeline:
         today = np.datetime64(AsOf(now.to_pydatetime()).date, "D")
         return pd.Timestamp(self.calendar(pair_id).roll_back(np.array([min(newest, today)]))[0]).date()
 
-    def bars(self, pair_id: str, as_ofs: Sequence[dt.date]) -> dict[Key, pd.DataFrame]:
-        """Return one snapshot of the price history per as_of."""
-        from forex_assets.market.asof import bars_for, chain_hashes
+    def bars(self, pair_id: str, as_ofs: Sequence[dt.date]) -> LazyFrames:
+        """Return one snapshot of the price history per as_of, each built when it is asked for.
+
+        All days share the rows of the newest snapshot, cut where each day's knowledge ends; a day between a row's
+        publication and its later withdrawal or revision gets a snapshot of its own.
+        """
+        from forex_assets.market.asof import bars_as_of, chain_hashes, data_hash
 
         pair = self.settings.pair(pair_id)
         observations = self.observations(pair_id)
         config_hash = self.settings.config_hash(pair_id)
         days = np.array(sorted(as_ofs), dtype="datetime64[D]")
-        frames: dict[Key, pd.DataFrame] = {}
-        hashes: list[str] = []
-        longest: pd.DataFrame | None = None
-        for day, frame in reversed(list(bars_for(observations, pair, days))):
-            if longest is None or not is_prefix(frame, longest):
-                longest, hashes = frame, chain_hashes(frame)
-            data_hash = hashes[len(frame) - 1] if len(frame) else content_hash([])
-            frames[(day_key(day),)] = self.stamp(frame, config_hash=config_hash, data_hash=data_hash)
-        return dict(sorted(frames.items()))
+        longest = bars_as_of(observations, pair, days[-1])
+        hashes = chain_hashes(longest)
+        available, withdrawn = instants_of(longest["available_at"]), instants_of(longest["withdrawn_at"])
+        ends = {day_key(day): instant for day, instant in zip(days, as_of_instants(days), strict=True)}
+
+        def snapshot(key: Key) -> pd.DataFrame:
+            instant = ends[key[0]]
+            rows = int(np.searchsorted(available, instant, side="right"))
+            if (withdrawn[:rows] > instant).any():
+                frame = bars_as_of(observations, pair, np.datetime64(key[0], "D"))
+                return self.stamp(frame, config_hash=config_hash, data_hash=data_hash(frame))
+            frame = longest.iloc[:rows].assign(as_of=pd.Timestamp(key[0]))
+            return self.stamp(frame, config_hash=config_hash, data_hash=hashes[rows - 1] if rows else content_hash([]))
+
+        return LazyFrames([(key,) for key in ends], snapshot)
 
     def drivers(self, pair_id: str, as_ofs: Sequence[dt.date]) -> dict[Key, pd.DataFrame]:
         """Return what was known of each driver per as_of."""
@@ -426,19 +436,31 @@ def observations_hash(observations: pd.DataFrame) -> str:
     return content_hash([len(columns), int(pd.util.hash_pandas_object(columns, index=False).sum())])
 
 
-def is_prefix(shorter: pd.DataFrame, longer: pd.DataFrame) -> bool:
-    """Tell whether a snapshot's rows are the first rows of a later one (nothing withdrawn or revised between them)."""
-    n = len(shorter)
-    if n == 0 or n > len(longer):
-        return False
-    head = longer.iloc[:n]
-    same = (
-        np.array_equal(shorter["event_date"].to_numpy(), head["event_date"].to_numpy())
-        and np.array_equal(shorter["value"].to_numpy(), head["value"].to_numpy())
-        and np.array_equal(shorter["available_at"].to_numpy(), head["available_at"].to_numpy())
-    )
-    left, right = shorter["withdrawn_at"], head["withdrawn_at"]
-    return bool(same and np.array_equal(left.isna().to_numpy(), right.isna().to_numpy()))
+def instants_of(series: pd.Series[Any]) -> np.ndarray[Any, np.dtype[np.datetime64]]:
+    """Return a column of instants as ``datetime64[us]`` in UTC."""
+    return series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
+
+
+class LazyFrames(Mapping[Key, pd.DataFrame]):
+    """Frames by store key, built on access, so that a thousand snapshots never stand in memory together."""
+
+    def __init__(self, keys: Sequence[Key], make: Callable[[Key], pd.DataFrame]) -> None:
+        self._keys = list(keys)
+        self._make = make
+
+    def __getitem__(self, key: Key) -> pd.DataFrame:
+        """Build the frame of a key."""
+        if key not in self._keys:
+            raise KeyError(key)
+        return self._make(key)
+
+    def __iter__(self) -> Iterator[Key]:
+        """Iterate over the keys."""
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        """Count the keys."""
+        return len(self._keys)
 
 
 def judge(table: schemas.Table, frame: pd.DataFrame) -> Any:

@@ -140,6 +140,7 @@ def _print(settings: Settings, outcomes: list[PairOutcome], seconds: float) -> N
 
 def print_summary(console: Console, summary: dict[str, Any], notes: list[str]) -> None:
     """Print one pair: forecasts with intervals, coverage with n, interval score against the random walk."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     unit, digits = summary["target"]["unit"], digits_for(summary["last_value"])
@@ -149,12 +150,11 @@ def print_summary(console: Console, summary: dict[str, Any], notes: list[str]) -
         f"from source [bold]{summary['target_source']}[/]",
         soft_wrap=True,
     )
-    table = Table(show_edge=False, pad_edge=False)
-    for name in ("Tenor", "Target", "Centre", "80% range", "95% range", "95% cover, live (n)", "5 y backtest (n)", "IS / RW, 5 y"):
-        table.add_column(name, justify="left" if name in ("Tenor", "Target") else "right", no_wrap=name != "95% cover, live (n)")
+    table = Table(show_edge=False, pad_edge=False, box=SIMPLE_HEAD)
+    for name in ("Tenor", "Target", "Centre", "80% range", "95% range", "Verdict"):
+        table.add_column(name, justify="right" if name in ("Centre", "80% range", "95% range") else "left", no_wrap=True)
     for row in summary["horizons"]:
         forecast = row["forecast"]
-        live, past = row["scores"].get("live_60"), row["scores"].get("backtest_5y")
         cells = (
             [
                 forecast["target_date"],
@@ -165,11 +165,16 @@ def print_summary(console: Console, summary: dict[str, Any], notes: list[str]) -
             if forecast
             else ["-", "withheld" if row.get("verdict") else "none", "-", "-"]
         )
-        table.add_row(row["horizon"], *cells, _coverage(live), _coverage(past), _ratio(past))
+        table.add_row(row["horizon"], *cells, row.get("verdict", {}).get("state", "none"))
     console.print(table)
-    for window, text in (("live_60", "last 60 matured forecasts"),):
-        states = [f"{r['horizon']} {r['scores'][window]['coverage_state']}" for r in summary["horizons"] if window in r["scores"]]
-        console.print(f"Coverage verdicts, {text}: {', '.join(states) or 'unknown: nothing matured'}.", soft_wrap=True)
+    record = Table(show_edge=False, pad_edge=False, box=SIMPLE_HEAD)
+    for name in ("Tenor", "95% covered, last 60 (n)", "Verdict", "95% covered, 5 years (n)", "Interval score / RW"):
+        record.add_column(name, no_wrap=True)
+    for row in summary["horizons"]:
+        live, past = row["scores"].get("live_60"), row["scores"].get("backtest_5y")
+        verdict = live["coverage_state"] if live else "unknown"
+        record.add_row(row["horizon"], _coverage(live), verdict, _coverage(past), _ratio(past))
+    console.print(record)
     for language, path in summary["reports"].items():
         console.print(f"Report ({language}): {path}", soft_wrap=True)
     if summary["quarantined_rows"]:
@@ -181,14 +186,18 @@ def print_summary(console: Console, summary: dict[str, Any], notes: list[str]) -
 def _coverage(scores: dict[str, Any] | None) -> str:
     if not scores or scores["coverage_95"] is None:
         return "unknown"
-    return f"{scores['coverage_95']:.0%} [{scores['coverage_95_low']:.0%}, {scores['coverage_95_high']:.0%}] ({int(scores['n'])})"
+    return f"{scores['coverage_95']:.0%}{_between(scores, 'coverage_95', '.0%')} ({int(scores['n'])})"
 
 
 def _ratio(scores: dict[str, Any] | None) -> str:
     if not scores or scores["interval_score_ratio"] is None:
         return "unknown"
-    value, low, high = (scores[f"interval_score_ratio{end}"] for end in ("", "_low", "_high"))
-    return f"{value:.3f} [{low:.2f}, {high:.2f}]"
+    return f"{scores['interval_score_ratio']:.3f}{_between(scores, 'interval_score_ratio', '.2f')}"
+
+
+def _between(scores: dict[str, Any], name: str, form: str) -> str:
+    low, high = scores[f"{name}_low"], scores[f"{name}_high"]
+    return " [?]" if low is None or high is None else f" [{low:{form}}, {high:{form}}]"
 
 
 def ui(port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1.", min=1, max=65535)] = 3000) -> None:

@@ -69,13 +69,9 @@ def describe_slices(
     from forex_assets.defs.partitions import partition_key
 
     for store_key, frame in frames.items():
-        metadata: dict[str, Any] = {"dagster/partition_row_count": len(frame)}
+        metadata: dict[str, Any] = {"dagster/partition_row_count" if store_key else "dagster/row_count": len(frame)}
         if len(frame):
             metadata["data_hash"] = str(frame["data_hash"].iloc[0])
             metadata["config_hash"] = str(frame["config_hash"].iloc[0])
-        if store_key:
-            context.add_asset_metadata(metadata, asset_key=key, partition_key=partition_key(store_key))
-        else:
-            context.add_asset_metadata(
-                {"dagster/row_count": len(frame), **{k: v for k, v in metadata.items() if "/" not in k}}, asset_key=key
-            )
+        partition = partition_key(store_key) if store_key else None
+        context.add_asset_metadata(metadata, asset_key=key, partition_key=partition)

@@ -9,11 +9,14 @@ import dagster as dg
 
 from forex_assets.defs.partitions import store_key
 from forex_assets.schemas import TABLES, Table
-from forex_assets.store.slices import SliceStore
+from forex_assets.store.slices import SliceStore, SliceWrite
 from forex_assets.verdicts import judge_slice
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_BATCH = 64
 
 
 class SliceIOManager(dg.IOManager):
@@ -35,12 +38,12 @@ class SliceIOManager(dg.IOManager):
             raise dg.DagsterInvariantViolationError(
                 f"{context.asset_key.to_user_string()} returned slices outside the run's partitions: {extra[:5]}"
             )
-        slices = {key: obj[key] if key in obj else table.empty() for key in wanted}
-        self.store.write_many(
-            table,
-            pair,
-            {key: (frame, judge_slice(table, frame), _provenance(frame)) for key, frame in slices.items()},
-        )
+        for start in range(0, len(wanted), _BATCH):
+            batch: dict[tuple[str, ...], SliceWrite] = {}
+            for key in wanted[start : start + _BATCH]:
+                frame = obj[key] if key in obj else table.empty()
+                batch[key] = SliceWrite(frame, judge_slice(table, frame), _provenance(frame))
+            self.store.write_many(table, pair, batch)
 
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:
         """Read the upstream partitions mapped to this run's, as one frame; a slice judged bad is refused."""

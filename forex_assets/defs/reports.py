@@ -46,15 +46,14 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
         **{**asset_options(pair, "desk_report", GROUP), "kinds": {"python", "html"}},
     )
     def desk_report(context: dg.AssetExecutionContext) -> Any:
-        from forex_assets.reporting.charts import fan_chart_png
-        from forex_assets.reporting.report import summary_markdown
+        from forex_assets.reporting.report import fan_chart_png, summary_markdown
 
         frames = {}
         with readable_errors():
             for key in context.partition_keys:
                 inputs = report_inputs(pipeline, pair.id, dt.date.fromisoformat(key), generated_at=utc_now())
                 frames[(key,)] = write_report(pipeline, inputs)
-                picture = base64.b64encode(fan_chart_png(inputs)).decode()
+                picture = base64.b64encode(fan_chart_png(inputs, "en")).decode()
                 context.add_asset_metadata(
                     {
                         "summary": dg.MetadataValue.md(summary_markdown(inputs, "en")),

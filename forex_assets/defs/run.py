@@ -54,7 +54,7 @@ STEPS_PER_PAIR = 14
 class Runner:
     """Executes jobs in this process on the given instance."""
 
-    def __init__(self, settings: Settings, instance: dg.DagsterInstance, *, log_level: str = "ERROR") -> None:
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance, *, log_level: str = "CRITICAL") -> None:
         self.settings = settings
         self.instance = instance
         self.pipeline = Pipeline(settings)
@@ -198,7 +198,7 @@ def run_pairs(
     as_of: dt.date | None,
     days: int,
     progress: Progress | None = None,
-    log_level: str = "ERROR",
+    log_level: str = "CRITICAL",
 ) -> list[PairOutcome]:
     """Run the whole graph of several pairs, then publish the warehouse."""
     logging.getLogger("dagster").setLevel(log_level)
