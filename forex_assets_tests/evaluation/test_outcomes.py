@@ -140,3 +140,22 @@ def test_the_vectorised_rule_equals_a_plain_walk_through_the_days() -> None:
             assert pd.Timestamp(day) not in found.index
         else:
             assert tuple(found.loc[pd.Timestamp(day)]) == expected
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_backtest_and_the_evaluation_judge_by_the_same_outcome(seed: int) -> None:
+    from forex_assets.clock import calendar_for
+    from forex_assets.forecasting.contract import PriceHistory
+
+    rng = np.random.default_rng(seed)
+    frame = bars(DATES[:30], VALUES[:30])
+    for place in rng.integers(0, 30, 20):
+        frame = revision(frame, int(place), float(rng.uniform(-20, 90)), float(rng.normal(900, 5)))
+    taken_back = rng.random(len(frame)) < 0.4
+    frame.loc[taken_back, "withdrawn_at"] = frame["available_at"] + pd.to_timedelta(rng.uniform(0, 72, len(frame)), "h")
+    as_of = DATES[rng.integers(0, 40)]
+    actual, matured_on = PriceHistory.from_bars(frame, calendar_for("CL")).outcomes(DATES[:30], as_of)
+    found = outcomes(frame, DATES[:30], as_of).set_index("target_date").reindex(DATES[:30].astype("datetime64[ns]"))
+    np.testing.assert_array_equal(actual, found["actual"])
+    np.testing.assert_array_equal(matured_on, found["matured_on"].to_numpy().astype("datetime64[D]"))
