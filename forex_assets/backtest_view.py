@@ -83,5 +83,5 @@ def backtest_scores(pipeline: Pipeline, rows: pd.DataFrame) -> list[dict[str, An
             active_model=pipeline.settings.active_model(str(pair_id)),
         )
         whole = report.loc[report["window"] == "backtest_all"]
-        out += [{name: json_value(value) for name, value in row.items()} for row in whole.to_dict("records")]
+        out += [{str(name): json_value(value) for name, value in row.items()} for row in whole.to_dict("records")]
     return out

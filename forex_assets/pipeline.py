@@ -21,7 +21,7 @@ from forex_assets.clock import BusinessCalendar, as_of_instants, calendar_for
 from forex_assets.errors import StoreError, UnusableSliceError
 from forex_assets.lifecycle.active import ActiveConfig, resolve
 from forex_assets.provenance import code_version, combine_hashes, content_hash
-from forex_assets.settings import PairSpec, Settings
+from forex_assets.settings import Settings
 from forex_assets.store.slices import SliceStore
 
 if TYPE_CHECKING:
@@ -173,7 +173,9 @@ class Pipeline:
         out: dict[Key, pd.DataFrame] = {}
         for day, rows in frame.groupby("as_of", sort=True):
             known = rows[["series", "event_date", "value"]].astype(str).to_numpy().tolist()
-            out[(day_key(pd.Timestamp(str(day))),)] = self.stamp(rows, config_hash=config_hash, data_hash=content_hash(known))
+            out[(day_key(pd.Timestamp(str(day))),)] = self.stamp(
+                rows, config_hash=config_hash, data_hash=content_hash(known)
+            )
         return {(day_key(day),): out.get((day_key(day),), schemas.DRIVERS.empty()) for day in days}
 
     # ---- forecasts ---------------------------------------------------------------------------------------------
@@ -239,7 +241,7 @@ class Pipeline:
         if not self.store.exists(schemas.BARS, pair_id, key):
             raise StoreError(
                 f"No bars of {pair_id} are stored for {day}.",
-                remedy=f"materialise {pair_id}/bars for that day first, or run `forex run --pair {pair_id} --as-of {day}`.",
+                remedy=f"materialise {pair_id}/bars for that day first: `forex run --pair {pair_id} --as-of {day}`.",
             )
         info = self.store.info(schemas.BARS, pair_id, key)
         if info.verdict.state == "bad":
@@ -252,7 +254,7 @@ class Pipeline:
     def forecast_on(
         self, pair_id: str, horizon: str, bars: pd.DataFrame, days: Sequence[dt.date]
     ) -> dict[Key, pd.DataFrame]:
-        """Return forecasts from given bars, with stored width factors or, where none are, factors learned on the spot."""
+        """Return forecasts from given bars, with stored width factors, or factors learned on the spot."""
         from forex_assets.market.asof import data_hash
 
         calibration = self.calibration(pair_id, horizon)
@@ -309,7 +311,9 @@ class Pipeline:
     ) -> pd.DataFrame:
         """Return the walk-forward rows of every model for one horizon, from the snapshot of ``as_of`` or the newest."""
         snapshot = self.snapshot(pair_id, as_of)
-        return self.backtest_of(pair_id, horizon, snapshot.bars, snapshot.as_of, snapshot.data_hash, start=start, every=every)
+        return self.backtest_of(
+            pair_id, horizon, snapshot.bars, snapshot.as_of, snapshot.data_hash, start=start, every=every
+        )
 
     def backtest_of(
         self,
@@ -404,7 +408,9 @@ class Pipeline:
         from forex_assets.evaluation.performance import performance_report
 
         day = as_of or self.snapshot(pair_id).as_of
-        keys = [key for key in self.store.keys(schemas.EVALUATION, pair_id) if key[0] == horizon and key[1] <= day_key(day)]
+        keys = [
+            key for key in self.store.keys(schemas.EVALUATION, pair_id) if key[0] == horizon and key[1] <= day_key(day)
+        ]
         evaluation = (
             self.store.read(schemas.EVALUATION, pair_id, keys).drop(columns=list(PROVENANCE))
             if keys
@@ -438,7 +444,7 @@ def observations_hash(observations: pd.DataFrame) -> str:
 
 def instants_of(series: pd.Series[Any]) -> np.ndarray[Any, np.dtype[np.datetime64]]:
     """Return a column of instants as ``datetime64[us]`` in UTC."""
-    return series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
+    return np.asarray(series.dt.tz_convert("UTC").dt.tz_localize(None), dtype="datetime64[us]")
 
 
 class LazyFrames(Mapping[Key, pd.DataFrame]):

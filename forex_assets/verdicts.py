@@ -57,16 +57,23 @@ def positive_values(frame: pd.DataFrame) -> RuleResult:
     """Values that are in use must be finite and positive."""
     values = frame.loc[frame["withdrawn_at"].isna(), "value"].to_numpy(dtype=float)
     wrong = int(np.sum(~(np.isfinite(values) & (values > 0))))
-    return RuleResult("positive_values", "good" if wrong == 0 else "bad", "0 rows not positive", f"{wrong} of {len(values)}")
+    return RuleResult(
+        "positive_values", "good" if wrong == 0 else "bad", "0 rows not positive", f"{wrong} of {len(values)}"
+    )
 
 
 def monotone_quantiles(frame: pd.DataFrame) -> RuleResult:
     """Quantiles must be finite, positive and not cross."""
     quantiles = frame[list(QUANTILE_COLUMNS)].to_numpy(dtype=float)
-    ok = np.isfinite(quantiles).all(axis=1) & (quantiles > 0).all(axis=1) & (np.diff(quantiles, axis=1) >= 0).all(axis=1)
+    ok = (
+        np.isfinite(quantiles).all(axis=1) & (quantiles > 0).all(axis=1) & (np.diff(quantiles, axis=1) >= 0).all(axis=1)
+    )
     wrong = int(np.sum(~ok))
     return RuleResult(
-        "monotone_quantiles", "good" if wrong == 0 else "bad", "0 rows crossing or not positive", f"{wrong} of {len(frame)}"
+        "monotone_quantiles",
+        "good" if wrong == 0 else "bad",
+        "0 rows crossing or not positive",
+        f"{wrong} of {len(frame)}",
     )
 
 
@@ -84,7 +91,11 @@ def forecast_sanity(frame: pd.DataFrame) -> RuleResult:
     )
     if not len(last) or not np.isfinite(ratio).all():
         return RuleResult("forecast_sanity", "bad", expected, "no random walk to compare with")
-    ok = (ratio >= WIDTH_RATIO_BAND[0]).all() and (ratio <= WIDTH_RATIO_BAND[1]).all() and (move <= MAX_CENTRE_MOVE_SHARE).all()
+    ok = (
+        (ratio >= WIDTH_RATIO_BAND[0]).all()
+        and (ratio <= WIDTH_RATIO_BAND[1]).all()
+        and (move <= MAX_CENTRE_MOVE_SHARE).all()
+    )
     actual = f"width ratio {ratio.min():.2f}-{ratio.max():.2f}, centre at most {move.max():.2%} away"
     return RuleResult("forecast_sanity", "good" if ok else "bad", expected, actual)
 
@@ -111,7 +122,9 @@ def _performance_state(column: str, rule: str, expected: str) -> Callable[[pd.Da
 interval_coverage = _performance_state(
     "coverage_state", "interval_coverage", "95% coverage inside the profile's band, or its interval reaching it"
 )
-bias = _performance_state("bias_state", "bias", "mean error inside the profile's band in sigma, or its interval reaching it")
+bias = _performance_state(
+    "bias_state", "bias", "mean error inside the profile's band in sigma, or its interval reaching it"
+)
 
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "bars": (
@@ -121,7 +134,11 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "forecast": (
         Rule("not_empty", "The day has forecasts.", not_empty),
         Rule("monotone_quantiles", "Quantiles are finite, positive and do not cross.", monotone_quantiles),
-        Rule("forecast_sanity", "Widths are of the order of a random walk's, centres near the last value.", forecast_sanity),
+        Rule(
+            "forecast_sanity",
+            "Widths of the order of a random walk's, centres near the last value.",
+            forecast_sanity,
+        ),
     ),
     "backtest": (
         Rule("not_empty", "The backtest holds rows.", not_empty),
@@ -130,7 +147,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "performance_report": (
         Rule(
             "interval_coverage",
-            "Coverage of the deployed 95% interval over the last 60 matured forecasts, judged with its overlap-aware interval.",
+            "Coverage of the deployed 95% interval over the last 60 matured forecasts, with its confidence interval.",
             interval_coverage,
         ),
         Rule(

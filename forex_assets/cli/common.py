@@ -49,7 +49,9 @@ def parse_day(text: str | None, name: str) -> dt.date | None:
     if text is None:
         return None
     if not _DATE.match(text):
-        raise ValidationError(f"{name} {text!r} is not a day YYYY-MM-DD.", remedy=f"write for example {name} 2025-06-13.")
+        raise ValidationError(
+            f"{name} {text!r} is not a day YYYY-MM-DD.", remedy=f"write for example {name} 2025-06-13."
+        )
     try:
         return dt.date.fromisoformat(text)
     except ValueError as error:
@@ -62,7 +64,9 @@ def parse_pairs(settings: Settings, text: str | None) -> list[str]:
         return list(settings.pairs)
     names = [part.strip() for part in text.split(",") if part.strip()]
     if not names:
-        raise ValidationError(f"--pair {text!r} names no pair.", remedy=f"use one of {', '.join(settings.pairs)}, or all.")
+        raise ValidationError(
+            f"--pair {text!r} names no pair.", remedy=f"use one of {', '.join(settings.pairs)}, or all."
+        )
     return list(dict.fromkeys(settings.pair(name).id for name in names))
 
 
@@ -106,5 +110,3 @@ def digits_for(value: float) -> int:
 def bracket(values: Sequence[float], digits: int) -> str:
     """Return an interval: ``901.10 – 950.20``."""
     return f"{number(values[0], digits)} – {number(values[1], digits)}"
-
-

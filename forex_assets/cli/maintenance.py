@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    network: Annotated[bool, typer.Option("--network", help="Also try to reach the live providers (2 s each).")] = False,
+    network: Annotated[
+        bool, typer.Option("--network", help="Also try to reach the live providers (2 s each).")
+    ] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Say what is installed, configured, reachable, fresh and writable, and what to do about each shortfall."""
@@ -52,13 +54,17 @@ def schedule_export(
     from forex_assets.ops.schedule_export import export, write
 
     if cron == systemd:
-        raise ValidationError("Choose one of --cron and --systemd.", remedy="for example `forex schedule export --cron`.")
+        raise ValidationError(
+            "Choose one of --cron and --systemd.", remedy="for example `forex schedule export --cron`."
+        )
     settings = load_settings()
     plan = export(settings, "cron" if cron else "systemd", forex_path=_forex_path(), uninstall=uninstall)
     written = [] if dry_run else write(plan)
     if json_output:
         files = {str(path): text for path, text in plan.files.items()}
-        print_json({"files": files, "written": [str(p) for p in written], "commands": plan.commands, "notes": plan.notes})
+        print_json(
+            {"files": files, "written": [str(p) for p in written], "commands": plan.commands, "notes": plan.notes}
+        )
         return
     for path, text in plan.files.items():
         typer.echo(f"# {path}" + ("" if dry_run else " (written)"))

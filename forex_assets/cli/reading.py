@@ -53,7 +53,9 @@ def forecast(
     pipeline = Pipeline(settings)
     day = parse_day(as_of, "--as-of")
     names = parse_horizons(settings, horizon)
-    results = [forecast_of(pipeline, name, day, names) for name in parse_pairs(settings, pair or next(iter(settings.pairs)))]
+    results = [
+        forecast_of(pipeline, name, day, names) for name in parse_pairs(settings, pair or next(iter(settings.pairs)))
+    ]
     if json_output:
         print_json(results if len(results) > 1 else results[0])
         return
@@ -73,8 +75,20 @@ def _print_forecasts(results: list[dict[str, Any]]) -> None:
             title_justify="left",
             show_edge=False,
         )
-        for column in ("Tenor", "Target", "Model", "Centre", "80% range", "95% range", "RW 95% range", "Calibrated", "From"):
-            table.add_column(column, justify="left" if column in ("Tenor", "Target", "Model") else "right", no_wrap=True)
+        for column in (
+            "Tenor",
+            "Target",
+            "Model",
+            "Centre",
+            "80% range",
+            "95% range",
+            "RW 95% range",
+            "Calibrated",
+            "From",
+        ):
+            table.add_column(
+                column, justify="left" if column in ("Tenor", "Target", "Model") else "right", no_wrap=True
+            )
         for row in result["horizons"]:
             active, walk = row["active"], row["random_walk"]
             table.add_row(
@@ -155,8 +169,22 @@ def _print_scores(scores: list[dict[str, Any]], rows: int, target: Path | None) 
     from rich.table import Table
 
     console = Console(highlight=False)
-    table = Table(title="Backtest, every model beside the random walk on the same targets", title_justify="left", show_edge=False)
-    for column in ("Pair", "Tenor", "Model", "n", "eff. n", "80% cover", "95% cover", "IS ratio", "CRPS ratio", "U", "Width 95%"):
+    table = Table(
+        title="Backtest, every model beside the random walk on the same targets", title_justify="left", show_edge=False
+    )
+    for column in (
+        "Pair",
+        "Tenor",
+        "Model",
+        "n",
+        "eff. n",
+        "80% cover",
+        "95% cover",
+        "IS ratio",
+        "CRPS ratio",
+        "U",
+        "Width 95%",
+    ):
         table.add_column(column, justify="left" if column in ("Pair", "Tenor", "Model") else "right")
     for row in scores:
         table.add_row(
@@ -166,9 +194,9 @@ def _print_scores(scores: list[dict[str, Any]], rows: int, target: Path | None) 
             str(row["n"]),
             f"{row['n_effective']:.0f}",
             f"{row['coverage_80']:.1%}",
-            f"{row['coverage_95']:.1%} [{row['coverage_95_low']:.0%}, {row['coverage_95_high']:.0%}]",
-            f"{row['interval_score_ratio']:.3f} [{row['interval_score_ratio_low']:.2f}, {row['interval_score_ratio_high']:.2f}]",
-            f"{row['crps_ratio']:.4f}",
+            _between(row, "coverage_95", ".1%", ".0%"),
+            _between(row, "interval_score_ratio", ".3f", ".2f"),
+            _between(row, "crps_ratio", ".4f", ".3f"),
             f"{row['theil_u']:.3f}",
             number(row["width_95"], digits_for(row["width_95"] * 10)),
         )
@@ -178,7 +206,9 @@ def _print_scores(scores: list[dict[str, Any]], rows: int, target: Path | None) 
 
 def status(
     pair: PairOption = None,
-    check: Annotated[bool, typer.Option("--check", help="Exit 1 when anything is bad, missing or unknown too long.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit 1 when anything is bad, missing or unknown too long.")
+    ] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Show what is stored and how it does; with --check, judge it."""
@@ -246,7 +276,7 @@ def validate(pair: PairOption = None, json_output: JsonOption = False) -> None:
         if keys:
             frame = pipeline.store.read(schemas.PERFORMANCE_REPORT, name, keys, allow_bad=True)
             active = frame.loc[frame["is_active"]]
-            rows += [{k: json_value(v) for k, v in row.items()} for row in active.to_dict("records")]
+            rows.extend({str(k): json_value(v) for k, v in row.items()} for row in active.to_dict("records"))
     if not rows:
         raise StoreError("No performance report is stored for these pairs.", remedy="run `forex run` first.")
     bad = [row for row in rows if "bad" in (row["coverage_state"], row["bias_state"]) and row["window"] == "live_60"]
@@ -258,18 +288,36 @@ def validate(pair: PairOption = None, json_output: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
+def _between(row: dict[str, Any], name: str, form: str, end_form: str) -> str:
+    """Return an estimate with its confidence interval; an end nobody could compute is shown as unknown."""
+    if row[name] is None:
+        return "unknown"
+    ends = ", ".join(
+        "?" if row[f"{name}_{end}"] is None else f"{row[f'{name}_{end}']:{end_form}}" for end in ("low", "high")
+    )
+    return f"{row[name]:{form}} \\[{ends}]"
+
+
 def _print_validation(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    def share(row: dict[str, Any], name: str) -> str:
-        if row[name] is None:
-            return "unknown"
-        return f"{row[name]:.1%} [{row[f'{name}_low']:.0%}, {row[f'{name}_high']:.0%}]"
-
     console = Console(highlight=False)
     table = Table(title="Matured forecasts of the deployed model", title_justify="left", show_edge=False)
-    for column in ("Pair", "Tenor", "Window", "n", "eff. n", "95% cover", "IS ratio", "bias σ", "Coverage", "Bias", "A17", "A18"):
+    for column in (
+        "Pair",
+        "Tenor",
+        "Window",
+        "n",
+        "eff. n",
+        "95% cover",
+        "IS ratio",
+        "bias σ",
+        "Coverage",
+        "Bias",
+        "A17",
+        "A18",
+    ):
         table.add_column(column)
     for row in rows:
         ratio = row["interval_score_ratio"]
@@ -280,7 +328,7 @@ def _print_validation(rows: list[dict[str, Any]]) -> None:
             row["window"],
             str(row["n"]),
             f"{row['n_effective']:.1f}",
-            share(row, "coverage_95"),
+            _between(row, "coverage_95", ".1%", ".0%"),
             "unknown" if ratio is None else f"{ratio:.3f}",
             "unknown" if sigma is None else f"{sigma:+.2f}",
             row["coverage_state"],
@@ -340,4 +388,6 @@ def _materialize_report(settings: Any, pair_id: str, day: dt.date) -> None:
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
         runner = Runner(settings, instance)
-        runner.execute(jobs.job_name(pair_id, jobs.REPORT), first=day.isoformat(), last=day.isoformat(), tags={"pair": pair_id})
+        runner.execute(
+            jobs.job_name(pair_id, jobs.REPORT), first=day.isoformat(), last=day.isoformat(), tags={"pair": pair_id}
+        )

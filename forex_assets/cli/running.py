@@ -40,7 +40,9 @@ def register(app: typer.Typer) -> None:
 def run(
     pair: PairOption = None,
     as_of: AsOfOption = None,
-    days: Annotated[int | None, typer.Option("--days", help="Business days of forecasts and of matured targets.")] = None,
+    days: Annotated[
+        int | None, typer.Option("--days", help="Business days of forecasts and of matured targets.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress display.")] = False,
     json_output: JsonOption = False,
 ) -> None:
@@ -112,7 +114,12 @@ def _as_json(settings: Settings, outcomes: list[PairOutcome], seconds: float) ->
         "pairs": [
             {"pair": o.pair, "error": {"message": o.error.message, "remedy": o.error.remedy}}
             if o.error
-            else {**pair_summary(pipeline, o.pair, o.as_of), "runs": o.runs, "partitions": o.partitions, "notes": o.notes}
+            else {
+                **pair_summary(pipeline, o.pair, o.as_of),
+                "runs": o.runs,
+                "partitions": o.partitions,
+                "notes": o.notes,
+            }
             for o in outcomes
         ],
     }
@@ -151,8 +158,10 @@ def print_summary(console: Console, summary: dict[str, Any], notes: list[str]) -
         soft_wrap=True,
     )
     table = Table(show_edge=False, pad_edge=False, box=SIMPLE_HEAD)
-    for name in ("Tenor", "Target", "Centre", "80% range", "95% range", "Verdict"):
-        table.add_column(name, justify="right" if name in ("Centre", "80% range", "95% range") else "left", no_wrap=True)
+    for name in ("Tenor", "Target", "Centre", "80% range", "95% range", "Checks"):
+        table.add_column(
+            name, justify="right" if name in ("Centre", "80% range", "95% range") else "left", no_wrap=True
+        )
     for row in summary["horizons"]:
         forecast = row["forecast"]
         cells = (
@@ -168,13 +177,18 @@ def print_summary(console: Console, summary: dict[str, Any], notes: list[str]) -
         table.add_row(row["horizon"], *cells, row.get("verdict", {}).get("state", "none"))
     console.print(table)
     record = Table(show_edge=False, pad_edge=False, box=SIMPLE_HEAD)
-    for name in ("Tenor", "95% covered, last 60 (n)", "Verdict", "95% covered, 5 years (n)", "Interval score / RW"):
+    for name in ("Tenor", "hit, last 60", "hit, 5 years", "IS / RW, 5 years", "Coverage"):
         record.add_column(name, no_wrap=True)
     for row in summary["horizons"]:
         live, past = row["scores"].get("live_60"), row["scores"].get("backtest_5y")
         verdict = live["coverage_state"] if live else "unknown"
-        record.add_row(row["horizon"], _coverage(live), verdict, _coverage(past), _ratio(past))
+        record.add_row(row["horizon"], _coverage(live), _coverage(past), _ratio(past), verdict)
     console.print(record)
+    console.print(
+        "hit: share of outcomes inside the 95% interval, with its confidence interval and n. IS / RW: interval score "
+        "over the random walk's; below 1 is better.",
+        soft_wrap=True,
+    )
     for language, path in summary["reports"].items():
         console.print(f"Report ({language}): {path}", soft_wrap=True)
     if summary["quarantined_rows"]:
@@ -186,18 +200,17 @@ def print_summary(console: Console, summary: dict[str, Any], notes: list[str]) -
 def _coverage(scores: dict[str, Any] | None) -> str:
     if not scores or scores["coverage_95"] is None:
         return "unknown"
-    return f"{scores['coverage_95']:.0%}{_between(scores, 'coverage_95', '.0%')} ({int(scores['n'])})"
+    low, high = scores["coverage_95_low"], scores["coverage_95_high"]
+    between = "?" if low is None or high is None else f"{100 * low:.0f}, {100 * high:.0f}"
+    return f"{scores['coverage_95']:.0%} [{between}] ({int(scores['n'])})"
 
 
 def _ratio(scores: dict[str, Any] | None) -> str:
     if not scores or scores["interval_score_ratio"] is None:
         return "unknown"
-    return f"{scores['interval_score_ratio']:.3f}{_between(scores, 'interval_score_ratio', '.2f')}"
-
-
-def _between(scores: dict[str, Any], name: str, form: str) -> str:
-    low, high = scores[f"{name}_low"], scores[f"{name}_high"]
-    return " [?]" if low is None or high is None else f" [{low:{form}}, {high:{form}}]"
+    low, high = scores["interval_score_ratio_low"], scores["interval_score_ratio_high"]
+    between = "?" if low is None or high is None else f"{low:.2f}, {high:.2f}"
+    return f"{scores['interval_score_ratio']:.3f} [{between}]"
 
 
 def ui(port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1.", min=1, max=65535)] = 3000) -> None:

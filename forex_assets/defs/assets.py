@@ -62,9 +62,7 @@ def readable_errors() -> Iterator[None]:
         ) from error
 
 
-def describe_slices(
-    context: dg.AssetExecutionContext, key: dg.AssetKey, frames: Mapping[tuple[str, ...], pd.DataFrame]
-) -> None:
+def describe_slices(context: dg.AssetExecutionContext, key: dg.AssetKey, frames: Mapping[Any, pd.DataFrame]) -> None:
     """Attach rows and data hash to each materialised partition (kept small: it is stored once per partition)."""
     from forex_assets.defs.partitions import partition_key
 

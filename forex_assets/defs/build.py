@@ -27,7 +27,7 @@ def build_definitions(settings: Settings, *, store: SliceStore | None = None) ->
     """
     pipeline = Pipeline(settings, store)
     with warnings.catch_warnings():
-        # Single-run backfills, pools and owners are still marked beta or preview upstream; their use here is deliberate.
+        # Single-run backfills and pools are still marked beta or preview upstream; their use is deliberate.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         pairs = list(settings.pairs.values())

@@ -1,9 +1,9 @@
-"""Asset checks, made by one factory from the rules that judge slices, plus schema, freshness and the classic thresholds.
+"""Asset checks, by one factory from the rules that judge slices, plus schema, freshness and the classic thresholds.
 
 Checks are unpartitioned: a partitioned one costs three times as much per slice and records no partition in a single-run
-range. Each looks at the newest stored slices and shows expected beside actual, and counts the verdicts of all recent ones.
-Enforcement is elsewhere: the verdict stands inside the slice, and readers refuse a bad one. A rule that cannot tell is
-reported as a warning that says so, never as passed.
+range. Each looks at the newest stored slices, shows expected beside actual, and counts the verdicts of recent ones.
+Enforcement is elsewhere: the verdict stands inside the slice, and readers refuse a bad one. A rule that cannot tell
+is reported as a warning that says so, never as passed.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from forex_assets import schemas
 from forex_assets.pipeline import Pipeline, day_key, utc_now
 from forex_assets.schemas import Table
 from forex_assets.settings import PairSpec
-from forex_assets.verdicts import RULES, RuleResult, State
+from forex_assets.verdicts import RULES, Rule, RuleResult, State
 
 SHOWN_SLICES_PER_HORIZON = 5
 COUNTED_SLICES = 500
@@ -55,6 +55,8 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetChecksDefinition]:
         )
 
     def origin_freshness(label: str, frame: pd.DataFrame) -> RuleResult:
+        if frame.empty:
+            return RuleResult("freshness", "unknown", "a forecast", "an empty slice")
         late = sessions_late(frame["last_event_date"].iloc[0], frame["as_of"].iloc[0])
         return RuleResult(
             "freshness",
@@ -85,7 +87,11 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetChecksDefinition]:
     classic_limits = pipeline.settings.classic
     extras: dict[str, list[CheckRule]] = {
         "bars": [
-            CheckRule("freshness", "The newest value is recent; old embedded data warn, they never block.", _newest(bars_freshness))
+            CheckRule(
+                "freshness",
+                "The newest value is recent; old embedded data warn, they never block.",
+                _newest(bars_freshness),
+            )
         ],
         "drivers": [CheckRule("freshness", "Each driver's newest value is recent.", _newest(drivers_freshness))],
         "forecast": [CheckRule("freshness", "The forecast started from a recent value.", _each(origin_freshness))],
@@ -133,13 +139,10 @@ def _checks_of(
 ) -> dg.AssetChecksDefinition:
     key = dg.AssetKey([pair.id, table.name])
     rules = [
-        CheckRule("schema", "Columns, types, keys and emptiness are as declared.", lambda slices: _schema(table, slices)),
-        *(
-            CheckRule(
-                rule.name, rule.doc, lambda slices, rule=rule: [(label, rule.check(frame)) for label, frame in slices]
-            )
-            for rule in RULES.get(table.name, ())
+        CheckRule(
+            "schema", "Columns, types, keys and emptiness are as declared.", lambda slices: _schema(table, slices)
         ),
+        *(CheckRule(rule.name, rule.doc, _each(_ignoring_label(rule))) for rule in RULES.get(table.name, ())),
         *extras,
     ]
 
@@ -183,7 +186,9 @@ def check_result(
     state: State = "bad" if "bad" in states else "unknown" if "unknown" in states else "good"
     table = dg.MetadataValue.md(
         "| slice | state | expected | actual |\n|---|---|---|---|\n"
-        + "\n".join(f"| {label} | {r.state} | {r.expected} | {r.actual} |" for label, r in results).replace("|7d", "/7d")
+        + "\n".join(f"| {label} | {r.state} | {r.expected} | {r.actual} |" for label, r in results).replace(
+            "|7d", "/7d"
+        )
     )
     worst = next((item for item in results if item[1].state == state), results[0])
     return dg.AssetCheckResult(
@@ -196,12 +201,16 @@ def check_result(
     )
 
 
+def _ignoring_label(rule: Rule) -> Callable[[str, pd.DataFrame], RuleResult]:
+    return lambda _label, frame: rule.check(frame)
+
+
 def _newest(rule: Callable[[str, pd.DataFrame], RuleResult]) -> Callable[[Slices], list[tuple[str, RuleResult]]]:
     return lambda slices: [(label, rule(label, frame)) for label, frame in slices[-1:] if len(frame)]
 
 
 def _each(rule: Callable[[str, pd.DataFrame], RuleResult]) -> Callable[[Slices], list[tuple[str, RuleResult]]]:
-    return lambda slices: [(label, rule(label, frame)) for label, frame in slices if len(frame)]
+    return lambda slices: [(label, rule(label, frame)) for label, frame in slices]
 
 
 def _schema(table: Table, slices: Slices) -> list[tuple[str, RuleResult]]:

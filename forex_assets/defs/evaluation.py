@@ -43,7 +43,9 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
         key_prefix=pair.id,
         partitions_def=by_horizon,
         ins={"backtest": dg.AssetIn(key=dg.AssetKey([pair.id, "backtest"]))},
-        deps=[dg.AssetDep([pair.id, "evaluation"], partition_mapping=dg.MultiToSingleDimensionPartitionMapping("horizon"))],
+        deps=[
+            dg.AssetDep([pair.id, "evaluation"], partition_mapping=dg.MultiToSingleDimensionPartitionMapping("horizon"))
+        ],
         backfill_policy=SINGLE_RUN,
         io_manager_key=SLICE_IO,
         **asset_options(pair, "performance_report", GROUP),
@@ -57,7 +59,9 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
         describe_slices(context, context.asset_key, frames)
         for (horizon,), frame in frames.items():
             context.add_asset_metadata(
-                {"scores": dg.MetadataValue.md(scores_markdown(frame))}, asset_key=context.asset_key, partition_key=horizon
+                {"scores": dg.MetadataValue.md(scores_markdown(frame))},
+                asset_key=context.asset_key,
+                partition_key=horizon,
             )
         return frames
 
@@ -66,5 +70,15 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
 
 def scores_markdown(frame: pd.DataFrame) -> str:
     """Return the scores of a report as a small Markdown table."""
-    columns = ["window", "model", "n", "n_effective", "coverage_80", "coverage_95", "interval_score_ratio", "crps_ratio", "theil_u"]
+    columns = [
+        "window",
+        "model",
+        "n",
+        "n_effective",
+        "coverage_80",
+        "coverage_95",
+        "interval_score_ratio",
+        "crps_ratio",
+        "theil_u",
+    ]
     return str(frame[columns].round(3).to_markdown(index=False))

@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections import defaultdict
-
 from typing import Any
 
 import dagster as dg
@@ -39,12 +38,10 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition | dg.S
         partitions_def=by_horizon,
         group_name=GROUP,
         description=(
-            "The configuration each horizon's forecasts use, resolved once per run; its data version is the hash stamped into "
-            "every row. Observable: it changes when settings or the deployed version change, not by materialisation."
+            "The configuration each horizon's forecasts use, resolved once per run; its data version is the hash "
+            "stamped into every row. Observable: it changes with settings or the deployed version, not by materialising."
         ),
-        metadata={
-            horizon: pipeline.active(pair.id, horizon).config_hash for horizon in pipeline.settings.horizons
-        },
+        metadata={horizon: pipeline.active(pair.id, horizon).config_hash for horizon in pipeline.settings.horizons},
         tags={"pair": pair.id},
     )
     def active_config() -> dg.DataVersionsByPartition:
@@ -64,7 +61,8 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition | dg.S
     def backtest(context: dg.AssetExecutionContext, config: AsOfConfig) -> Any:
         with readable_errors():
             frames = {
-                (horizon,): pipeline.backtest(pair.id, horizon, as_of=config.day()) for horizon in context.partition_keys
+                (horizon,): pipeline.backtest(pair.id, horizon, as_of=config.day())
+                for horizon in context.partition_keys
             }
         describe_slices(context, context.asset_key, frames)
         return frames

@@ -85,8 +85,8 @@ def build_warehouse(pipeline: Pipeline) -> dg.AssetsDefinition:
             for name in tables
         ],
         description=(
-            "`warehouse.duckdb`: one documented table per asset over all pairs, rebuilt beside the old file and swapped in "
-            "one step, so readers never meet a lock or a half-built table. Bars come from the newest snapshot of each pair."
+            "`warehouse.duckdb`: one documented table per asset over all pairs, rebuilt beside the old file and "
+            "swapped in one step: readers never meet a lock or half a table. Bars are each pair's newest snapshot."
         ),
         kinds={"duckdb"},
         pool=WAREHOUSE_POOL,
@@ -96,7 +96,9 @@ def build_warehouse(pipeline: Pipeline) -> dg.AssetsDefinition:
 
         @contextmanager
         def connect(path: str) -> Iterator["DuckDBPyConnection"]:
-            with DuckDBResource(database=path, connection_config=duckdb.connection_config).get_connection() as connection:
+            with DuckDBResource(
+                database=path, connection_config=duckdb.connection_config
+            ).get_connection() as connection:
                 yield connection
 
         target = pipeline.settings.home / "warehouse.duckdb"

@@ -149,7 +149,10 @@ def _run_pair(runner: Runner, outcome: PairOutcome, days: int, progress: Progres
     if outcome.as_of is None:
         outcome.as_of = pipeline.default_as_of(pair.id, now=utc_now())
     as_of = outcome.as_of
-    spans = {name: forecast_days(as_of, value, days, calendar, pair.history_start) for name, value in settings.horizons.items()}
+    spans = {
+        name: forecast_days(as_of, value, days, calendar, pair.history_start)
+        for name, value in settings.horizons.items()
+    }
     first = min(span.first for span in spans.values()).isoformat()
     last = max(span.last for span in spans.values()).isoformat()
     config = {"as_of": last}
@@ -160,7 +163,14 @@ def _run_pair(runner: Runner, outcome: PairOutcome, days: int, progress: Progres
     longest = max(spans.values(), key=lambda span: span.count)
     go(jobs.OBSERVE, "active configuration", len(names))
     go(jobs.SNAPSHOT, f"snapshots {first} … {last}", 2 * longest.count, first=first, last=last)
-    go(jobs.BACKTEST, "backtest and width factors", 2 * len(names), first=names[0], last=names[-1], config=as_of_config("backtest"))
+    go(
+        jobs.BACKTEST,
+        "backtest and width factors",
+        2 * len(names),
+        first=names[0],
+        last=names[-1],
+        config=as_of_config("backtest"),
+    )
     for name, span in spans.items():
         go(
             jobs.FORECAST,
@@ -187,7 +197,14 @@ def _run_pair(runner: Runner, outcome: PairOutcome, days: int, progress: Progres
                 config=as_of_config("evaluation"),
                 tags={"horizon": name},
             )
-    go(jobs.PERFORMANCE, "scores", len(names), first=names[0], last=names[-1], config=as_of_config("performance_report"))
+    go(
+        jobs.PERFORMANCE,
+        "scores",
+        len(names),
+        first=names[0],
+        last=names[-1],
+        config=as_of_config("performance_report"),
+    )
     go(jobs.REPORT, "desk report", 1, first=last, last=last)
 
 

@@ -56,8 +56,14 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.ScheduleDefinition]:
         )
 
     return [
-        schedule("daily_run", crons.daily_run, jobs.MARKET, daily, "New data after publication; forecasts follow by sensor."),
+        schedule(
+            "daily_run", crons.daily_run, jobs.MARKET, daily, "New data after publication; forecasts follow by sensor."
+        ),
         schedule("dashboard", crons.dashboard, jobs.REPORT, dashboard, "The desk report of the newest forecasts."),
-        schedule("weekly_validation", crons.weekly_validation, jobs.VALIDATION, all_horizons, "Backtest and scores anew."),
-        schedule("daily_check", crons.daily_check, jobs.PERFORMANCE, all_horizons, "Coverage and bias of matured forecasts."),
+        schedule(
+            "weekly_validation", crons.weekly_validation, jobs.VALIDATION, all_horizons, "Backtest and scores anew."
+        ),
+        schedule(
+            "daily_check", crons.daily_check, jobs.PERFORMANCE, all_horizons, "Coverage and bias of matured forecasts."
+        ),
     ]

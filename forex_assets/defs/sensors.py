@@ -51,7 +51,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.SensorDefinition]:
             return dg.SensorResult(skip_reason=f"Every recent day of {pair.id} with bars has its forecasts.")
         requests = []
         for day in missing:
-            first, last = list(horizons)[0], list(horizons)[-1]
+            first, last = next(iter(horizons)), list(horizons)[-1]
             written = store.info(schemas.BARS, pair.id, (day,)).written_at
             if in_progress(context.instance, forecast_job, as_of=day):
                 continue
@@ -74,7 +74,9 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.SensorDefinition]:
         days = pipeline.snapshot_days(pair.id)
         if not days:
             return dg.SensorResult(skip_reason=f"No bars of {pair.id} are stored yet.")
-        newest = store.read(schemas.BARS, pair.id, [(days[-1].isoformat(),)], columns=["event_date"])["event_date"].max()
+        newest = store.read(schemas.BARS, pair.id, [(days[-1].isoformat(),)], columns=["event_date"])[
+            "event_date"
+        ].max()
         calendar = calendar_for(pair.calendars)
         missing = matured_targets(
             store.keys(schemas.FORECAST, pair.id),
@@ -122,9 +124,7 @@ def build_failure_sensor(settings: Settings) -> dg.SensorDefinition:
                 title=f"Run of {run.job_name} failed",
                 body=f"{error} Steps: {', '.join(steps) or 'none started'}. Run {run.run_id}.",
                 key=f"run_failure:{run.job_name}:{run.run_id}",
-                created_at=dt.datetime.fromtimestamp(context.failure_event.timestamp, tz=dt.timezone.utc)
-                if hasattr(context.failure_event, "timestamp")
-                else dt.datetime.now(tz=dt.timezone.utc),
+                created_at=dt.datetime.now(tz=dt.UTC),
             )
         )
 
