@@ -48,6 +48,10 @@ _CONNECT_TIMEOUT_S = 2.0
 _ANSWER_TIMEOUT_S = 4.0
 _LISTED = 5
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_VERDICTS = {
+    "bad": ("nothing downstream uses them", "look at the failed checks; materialise them again with the data right."),
+    "unknown": ("too little evidence to judge them", "nothing: more data will tell."),
+}
 _MARKS: dict[State, tuple[str, str]] = {
     "ok": ("ok", "green"),
     "warn": ("warn", "yellow"),
@@ -116,22 +120,21 @@ def render(findings: Sequence[Finding], console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    area = None
-    for finding in findings:
-        if finding.area != area:
-            if area is not None:
-                table.add_row()
-            area = finding.area
-            table.add_row(Text(area, style="bold"))
-        label, style = _MARKS[finding.state]
-        table.add_row(Text(label, style=style), Text(finding.name), Text(finding.detail))
-        if finding.remedy and finding.state != "ok":
-            table.add_row("", "", Text(f"→ {finding.remedy}", style="dim"))
-    console.print(table)
+    name_width = max((len(finding.name) for finding in findings), default=0)
+    for area in dict.fromkeys(finding.area for finding in findings):
+        console.print(Text(area, style="bold"))
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+        table.add_column(width=max(len(label) for label, _ in _MARKS.values()))
+        table.add_column(width=name_width)
+        table.add_column(overflow="fold")
+        for finding in findings:
+            if finding.area != area:
+                continue
+            label, style = _MARKS[finding.state]
+            table.add_row(Text(label, style=style), Text(finding.name), Text(finding.detail))
+            if finding.remedy and finding.state != "ok":
+                table.add_row("", "", Text(f"→ {finding.remedy}", style="dim"))
+        console.print(table)
     counts = Counter(finding.state for finding in findings)
     console.print()
     console.print(Text(", ".join(f"{counts[state]} {label}" for state, (label, _) in _MARKS.items() if counts[state])))
@@ -416,16 +419,10 @@ def _stored(settings: Settings, now: dt.datetime) -> list[Finding]:
             damaged[0].remedy,
         )
     )
-    for state in ("bad", "unknown"):
+    for state, (rule, remedy) in _VERDICTS.items():
         slices = [info for info in infos if info.verdict.state == state]
         if slices:
-            shown = _first(
-                [f"{_label(info)} ({'; '.join(info.verdict.reasons) or 'no reason given'})" for info in slices]
-            )
-            rule = "nothing downstream uses them" if state == "bad" else "too little evidence to judge them"
-            remedy = (
-                "look at the failed check; materialise them again once the data are right." if state == "bad" else ""
-            )
+            shown = _first([_label(info) for info in slices])
             found.append(Finding("store", f"verdict {state}", "warn", f"{len(slices)} slices, {rule}: {shown}", remedy))
     newest = max((info.written_at for info in infos), default=None)
     return [*found, _warehouse(settings, now, newest)]
@@ -464,7 +461,7 @@ def _freshness(settings: Settings, store: SliceStore, pair: PairSpec, now: dt.da
             pair.id,
             "warn",
             f"no usable value of {pair.target.series} is stored; {drivers}",
-            "see source_status.",
+            "see what each source answered: `forex status`.",
         )
     detail = f"{pair.target.series} through {target.newest} from {target.source}, {target.sessions} business days old"
     detail += f" (limit {target.limit}); {drivers}"
@@ -534,9 +531,9 @@ def _outbox(settings: Settings, now: dt.datetime) -> Finding:
     listed = ", ".join(f"{counts[name]} {name}" for name in counts)
     detail = f"{len(content.alerts)} alerts, {len(recent)} in the last 7 days" + (f" ({listed})" if listed else "")
     if counts["high"] or counts["critical"]:
-        return Finding(
-            "alerts", "outbox", "warn", f"{detail}; newest: {recent[-1].title}", "read them: `forex status`."
-        )
+        worst = [alert for alert in recent if alert.severity in ("high", "critical")][-1]
+        detail += f"; newest of those: {worst.title}"
+        return Finding("alerts", "outbox", "warn", detail, f"read {outbox.path}.")
     return Finding("alerts", "outbox", "ok", detail)
 
 
@@ -592,7 +589,8 @@ def _reach(url: str) -> tuple[State, str]:
 
 
 def _label(info: SliceInfo) -> str:
-    return "/".join((info.pair, info.table, *info.key))
+    reasons = "; ".join(info.verdict.reasons) or "no reason given"
+    return f"{'/'.join((info.pair, info.table, *info.key))} ({reasons})"
 
 
 def _first(items: Sequence[str]) -> str:
