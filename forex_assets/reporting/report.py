@@ -1,0 +1,419 @@
+"""The desk report: one self-contained HTML file per language, and a short Markdown summary for asset metadata."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from forex_assets.levels import QUANTILE_COLUMNS, QUANTILE_LEVELS
+from forex_assets.reporting import charts
+from forex_assets.reporting.charts import fan_chart_png as fan_chart_png
+from forex_assets.reporting.inputs import ReportInputs
+from forex_assets.reporting.localize import DESK_ZONE, LANGUAGES, Language, Localizer
+from forex_assets.reporting.texts import TEXTS
+from forex_assets.reporting.view import HorizonView, ReportView, WindowView, build_view, known_state
+
+HISTORIC_AFTER_DAYS = 4
+NEWEST_OUTCOMES = 5
+
+
+def report_filename(language: Language) -> str:
+    """Return the name of a report's file: the two languages lie in one folder and link to each other by it."""
+    return f"report_{language}.html"
+
+
+def build_report(inputs: ReportInputs) -> dict[Language, str]:
+    """Return one self-contained HTML page per language.
+
+    A forecast whose coverage or bias verdict is bad is withheld: its numbers appear nowhere, its place says why.
+    Missing pieces are said in a sentence.
+    """
+    view = build_view(inputs)
+    return {language: _render(view, language) for language in LANGUAGES}
+
+
+def summary_markdown(inputs: ReportInputs, language: Language = "es") -> str:
+    """Return the forecast table as Markdown, for asset metadata."""
+    view = build_view(inputs)
+    loc = Localizer(language, view.price_decimals)
+    page = Page(view, loc)
+    pair = f"{inputs.pair.base}/{inputs.pair.quote}"
+    if view.last is None:
+        lead = loc.text("markdown.no_last", pair=pair, as_of=loc.date(inputs.as_of))
+    else:
+        lead = loc.text(
+            "markdown.lead",
+            pair=pair,
+            as_of=loc.date(inputs.as_of),
+            last=loc.price(view.last.value),
+            date=loc.date(view.last.event_date),
+        )
+    columns = ("horizon", "target_date", "centre", "range80", "range95", "model", "verdict")
+    lines = [
+        _plain(lead),
+        "",
+        "| " + " | ".join(_plain(loc.text(f"col.{name}")) for name in columns) + " |",
+        "|" + "---|" * len(columns),
+    ]
+    for horizon in view.horizons:
+        verdict = loc.text(f"state.{horizon.judgement.state}")
+        row = horizon.active
+        if row is None:
+            said = loc.text("markdown.withheld" if horizon.withheld else "markdown.not_issued")
+            cells = [horizon.name, "–", said, "–", "–", "–", verdict if horizon.issued else "–"]
+        else:
+            cells = [
+                horizon.name,
+                loc.date(row.target_date),
+                loc.price(row.q500),
+                page.span(row.q100, row.q900),
+                page.span(row.q025, row.q975),
+                page.model(row.model),
+                verdict,
+            ]
+        lines.append("| " + " | ".join(_plain(cell).replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+class Page:
+    """What the template calls: names, ranges, notices and charts of one report in one language."""
+
+    def __init__(self, view: ReportView, loc: Localizer) -> None:
+        self.view, self.loc, self.inputs = view, loc, view.inputs
+        self.pair = f"{self.inputs.pair.base}/{self.inputs.pair.quote}"
+        self.levels = tuple(zip(QUANTILE_LEVELS, QUANTILE_COLUMNS, strict=True))
+
+    # --- names
+    def model(self, name: str) -> str:
+        """Return a model's name in words, or the name itself when it has none."""
+        return self.loc.text_or(f"model.{name}", name)
+
+    def window(self, name: str, *, short: bool = False) -> str:
+        """Return a window's name."""
+        return self.loc.text_or(f"window{'_short' if short else ''}.{name}", name)
+
+    def series(self, name: str) -> str:
+        """Return a series' label."""
+        spec = self.inputs.series.get(name)
+        return self.loc.text_or(f"series.{name}", name if spec is None else spec.label)
+
+    def source(self, name: str) -> str:
+        """Return a source's name in words."""
+        return self.loc.text_or(f"source.{name}", name)
+
+    def horizons(self, keep: Callable[[HorizonView], bool]) -> str:
+        """Return the names of the horizons that ``keep`` accepts, joined."""
+        return ", ".join(horizon.name for horizon in self.view.horizons if keep(horizon))
+
+    # --- numbers
+    def span(self, low: float, high: float) -> str:
+        """Return a price range."""
+        return str(self.loc.text("value.to", low=self.loc.price(low), high=self.loc.price(high)))
+
+    def relative(self, value: float, spot: float) -> str:
+        """Return a value as a signed change from ``spot``."""
+        return self.loc.percent(value / spot - 1, 1, sign=True)
+
+    def relative_span(self, low: float, high: float, spot: float) -> str:
+        """Return a range as signed changes from ``spot``."""
+        return str(self.loc.text("value.to", low=self.relative(low, spot), high=self.relative(high, spot)))
+
+    def interval(self, row: Any, name: str, kind: str = "percent", decimals: int = 1) -> Markup:
+        """Return an estimate with its confidence interval, or the missing-value sign."""
+        show = getattr(self.loc, kind)
+        value, low, high = (getattr(row, f"{name}{end}") for end in ("", "_low", "_high"))
+        if pd.isna(value):
+            return Markup("{}").format(self.loc.missing)
+        if pd.isna(low) or pd.isna(high) or low == high:
+            return Markup("{}").format(show(value, decimals))
+        separator = "–" if low >= 0 else "; "
+        ends = [show(end, decimals).removesuffix("%") for end in (low, high)]
+        return Markup('{} <span class="ci">[{}{}{}]</span>').format(show(value, decimals), ends[0], separator, ends[1])
+
+    def driver_change(self, row: Any, observations: int) -> str:
+        """Return a driver's change: percent for log changes, points or units for differences."""
+        value = getattr(row, f"change_{observations}")
+        if pd.isna(value):
+            return self.loc.missing
+        if row.change_kind == "log":
+            return self.loc.percent(math.expm1(value), 1, sign=True)
+        number = self.loc.number(value, 2, sign=True)
+        return str(self.loc.text("drivers.points", value=number)) if row.unit.startswith("percent") else number
+
+    def driver_value(self, row: Any) -> str:
+        """Return a driver's value with as many decimals as its size asks for."""
+        if pd.isna(row.value):
+            return self.loc.missing
+        size = abs(row.value)
+        return self.loc.number(row.value, 4 if size < 2 and not row.unit.startswith("percent") else 2)
+
+    # --- sentences
+    def reasons(self, horizon: HorizonView) -> Markup:
+        """Return why a horizon is withheld."""
+        loc = self.loc
+        parts: list[Markup] = []
+        for reason in horizon.judgement.reasons:
+            if reason.kind == "coverage":
+                band = self.inputs.coverage_band
+                parts.append(
+                    loc.text(
+                        "reason.coverage",
+                        window=self.window(reason.window),
+                        value=loc.percent(reason.value),
+                        low=loc.percent(reason.low),
+                        high=loc.percent(reason.high),
+                        band_low=loc.percent(band[0], 0),
+                        band_high=loc.percent(band[1], 0),
+                    )
+                )
+            elif reason.kind == "bias":
+                parts.append(
+                    loc.text(
+                        "reason.bias",
+                        window=self.window(reason.window),
+                        value=loc.number(reason.value, 2, sign=True),
+                        low=loc.number(reason.low, 2, sign=True),
+                        high=loc.number(reason.high, 2, sign=True),
+                        band=loc.number(self.inputs.bias_band_sigma, 2),
+                    )
+                )
+            else:
+                parts.append(Markup('<span lang="en">{}</span>').format(reason.text))
+        return Markup("; ").join(parts)
+
+    def notices(self) -> list[tuple[str, Markup]]:
+        """Return what a reader must know first: kind (bad, warn, info) and sentence."""
+        loc, view = self.loc, self.view
+        found: list[tuple[str, Markup]] = []
+        if withheld := self.horizons(lambda h: h.withheld):
+            found.append(("bad", loc.text("notice.withheld", horizons=withheld)))
+        if view.last is not None and view.stale:
+            found.append(
+                (
+                    "warn",
+                    loc.text(
+                        "notice.stale",
+                        date=loc.date(view.last.event_date),
+                        age=loc.count(view.age_business_days),
+                        limit=loc.count(view.max_age_business_days),
+                    ),
+                )
+            )
+        if unknown := self.horizons(lambda h: h.issued and h.judgement.state == "unknown"):
+            found.append(("warn", loc.text("notice.unknown", horizons=unknown)))
+        if what_if := self.horizons(lambda h: h.active is not None and bool(h.active.reconstructed)):
+            found.append(("warn", loc.text("notice.reconstructed", horizons=what_if)))
+        days = (self.inputs.generated_at.astimezone(DESK_ZONE).date() - self.inputs.as_of).days
+        if days > HISTORIC_AFTER_DAYS:
+            found.append(("info", loc.text("notice.historic", as_of=loc.date(self.inputs.as_of), days=loc.count(days))))
+        return found
+
+    def live_sentence(self, horizon: HorizonView) -> Markup:
+        """Return how a horizon's own forecasts have done so far."""
+        live = horizon.live
+        row = None if live is None else live.active
+        if row is None or not row.n or pd.isna(row.coverage_95):
+            return self.loc.text("summary.no_live")
+        return self.loc.text(
+            "summary.live",
+            n=self.loc.count(row.n),
+            inside=self.loc.count(round(row.n * row.coverage_95)),
+            n_effective=self.loc.number(row.n_effective, 1),
+        )
+
+    def basis(self, horizon: HorizonView) -> Markup | None:
+        """Return which windows a good verdict rests on."""
+        names = [f"“{self.window(name)}”" for name in horizon.judgement.basis]
+        return self.loc.text("verdict.basis", windows=", ".join(names)) if names else None
+
+    def live_unknown(self, horizon: HorizonView) -> bool:
+        """Return whether a verdict that is not unknown hides live forecasts that nobody can judge yet."""
+        if not horizon.judgement.basis or (horizon.live is None and not horizon.windows):
+            return False
+        row = None if horizon.live is None else horizon.live.active
+        return row is None or "unknown" in (known_state(row.coverage_state), known_state(row.bias_state))
+
+    def refusals(self, rows: tuple[Any, ...]) -> list[tuple[str, str, str]]:
+        """Return why sources did not answer: their names, the state, the reason; equal ones together."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for row in rows:
+            reason = "" if row.state == "not_needed" or not row.reason else row.reason
+            found.setdefault((row.state, reason), []).append(self.source(row.source))
+        return [(", ".join(names), state, reason) for (state, reason), names in found.items()]
+
+    def rule(self, name: str) -> str:
+        """Return a quality rule's name in words."""
+        return self.loc.text_or(f"rule.{name}", name)
+
+    def centre_sentence(self, row: Any) -> Markup:
+        """Return where the centre lies against the last value."""
+        change = self.relative(row.q500, row.last_value)
+        same = abs(row.q500 / row.last_value - 1) < 0.0005
+        return self.loc.text("summary.same") if same else self.loc.text("summary.moves", change=change)
+
+    def change_sentence(self) -> Markup | None:
+        """Return the last value's change from the one before."""
+        last, previous = self.view.last, self.view.previous
+        if last is None or previous is None:
+            return None
+        change = last.value / previous.value - 1
+        if abs(change) < 0.00005:
+            return self.loc.text("head.unchanged")
+        return self.loc.text("head.change", change=self.loc.percent(change, 2, sign=True))
+
+    def active_models(self) -> str:
+        """Return the names of the models deployed today."""
+        names = dict.fromkeys(h.active.model for h in self.view.shown if h.active is not None)
+        return ", ".join(self.model(name) for name in names) or self.loc.missing
+
+    # --- rows
+    def withheld_names(self) -> str:
+        """Return the names of the withheld horizons."""
+        return self.horizons(lambda horizon: horizon.withheld)
+
+    def missing_drivers(self) -> str:
+        """Return the labels of the drivers without a usable value."""
+        return ", ".join(self.series(row.series) for row in self.view.drivers if row.state == "missing")
+
+    def all_rows(self, window: WindowView) -> list[Any]:
+        """Return every model's row of a window: the deployed one, the random walk, the others."""
+        named = {row.model: row for row in (window.active, window.yardstick, *window.others) if row is not None}
+        return list(named.values())
+
+    def live_windows(self) -> list[tuple[HorizonView, WindowView]]:
+        """Return the live window of each horizon that has one with scores."""
+        return [
+            (horizon, horizon.live)
+            for horizon in self.view.horizons
+            if horizon.live is not None and horizon.live.active is not None and horizon.live.active.n
+        ]
+
+    def backtest_windows(self) -> list[tuple[HorizonView, list[WindowView]]]:
+        """Return the other windows of each horizon that has any."""
+        found = [
+            (h, [w for w in h.windows if w is not h.live and w.active is not None and w.active.n])
+            for h in self.view.horizons
+        ]
+        return [(horizon, windows) for horizon, windows in found if windows]
+
+    def newest_outcomes(self) -> list[tuple[HorizonView, list[Any]]]:
+        """Return the newest outcomes of each horizon, newest first."""
+        return [
+            (h, list(h.outcomes.iloc[::-1].head(NEWEST_OUTCOMES).itertuples(index=False)))
+            for h in self.view.horizons
+            if len(h.outcomes)
+        ]
+
+    def outcome_kind(self, row: Any) -> str:
+        """Return hit, edge or miss."""
+        return charts.outcome_kind(row)
+
+    # --- charts
+    def fan(self) -> Markup:
+        """Return the fan chart, empty when there is nothing to draw."""
+        return charts.fan_chart(self.view, self.loc)
+
+    def outcomes(self, horizon: HorizonView) -> Markup:
+        """Return one small multiple of forecasts and outcomes."""
+        return charts.outcome_chart(horizon, self.loc)
+
+    def widths(self) -> Markup:
+        """Return the widths through time."""
+        return charts.width_chart(self.view, self.loc)
+
+    def bar(self, row: Any) -> Markup:
+        """Return the range bar of a card, on the scale all cards share."""
+        rows = [h.active for h in self.view.shown if h.active is not None]
+        low = min(min(r.q025 / r.last_value for r in rows), 1.0)
+        high = max(max(r.q975 / r.last_value for r in rows), 1.0)
+        return charts.range_bar(row, row.last_value, (low * row.last_value, high * row.last_value), self.loc)
+
+    def coverage_dots(self) -> Markup:
+        """Return coverage by horizon and window, live window first."""
+        loc = self.loc
+        return charts.dot_chart(
+            self._dots("coverage_95", lambda value: loc.percent(value), lambda row: row.coverage_state),
+            loc,
+            label=str(loc.text("chart.coverage.alt")),
+            reference=0.95,
+            band=self.inputs.coverage_band,
+            limits=(0.85, 1.0),
+            clip=(0.7, 1.0),
+            tick=lambda value: loc.percent(value, 0),
+        )
+
+    def ratio_dots(self) -> Markup:
+        """Return the interval-score ratio by horizon and window."""
+        loc = self.loc
+        return charts.dot_chart(
+            self._dots("interval_score_ratio", lambda value: loc.number(value, 3), _ratio_state),
+            loc,
+            label=str(loc.text("chart.ratio.alt")),
+            reference=1.0,
+            band=None,
+            limits=(0.9, 1.1),
+            clip=(0.75, 1.3),
+            tick=lambda value: loc.number(value, 2),
+        )
+
+    def _dots(self, name: str, show: Callable[[float], str], judge: Callable[[Any], str]) -> list[charts.Dot]:
+        dots = []
+        for horizon in self.view.horizons:
+            for window in horizon.windows:
+                row = window.active
+                if row is None or not row.n or pd.isna(getattr(row, name)):
+                    continue
+                value, low, high = (float(getattr(row, f"{name}{end}")) for end in ("", "_low", "_high"))
+                state = known_state(judge(row))
+                label = self.window(window.window, short=True)
+                dots.append(charts.Dot(horizon.name, label, value, low, high, state, show(value)))
+        return dots
+
+
+def _ratio_state(row: Any) -> str:
+    if row.interval_score_ratio_high < 1:
+        return "good"
+    return "bad" if row.interval_score_ratio_low > 1 else "unknown"
+
+
+@functools.lru_cache(maxsize=1)
+def _environment() -> Any:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _render(view: ReportView, language: Language) -> str:
+    loc = Localizer(language, view.price_decimals)
+    other: Language = "en" if language == "es" else "es"
+    html: str = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            page=Page(view, loc),
+            view=view,
+            loc=loc,
+            t=loc.text,
+            known_state=known_state,
+            texts=TEXTS,
+            inputs=view.inputs,
+            other_file=report_filename(other),
+        )
+    )
+    return html
+
+
+def _plain(text: str) -> str:
+    return text.unescape() if isinstance(text, Markup) else text
