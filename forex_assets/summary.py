@@ -40,7 +40,9 @@ def pair_summary(pipeline: Pipeline, pair_id: str, as_of: dt.date | None = None)
         "horizons": [horizon_summary(pipeline, pair_id, name, day) for name in pipeline.settings.horizons],
         "sources": source_summary(pipeline, pair_id),
         "quarantined_rows": quarantined_rows(pipeline, pair_id),
-        "reports": {lang: path for lang, path in reports.items() if (home / report_path(pair_id, snapshot.as_of, lang)).exists()},
+        "reports": {
+            lang: path for lang, path in reports.items() if (home / report_path(pair_id, snapshot.as_of, lang)).exists()
+        },
         "missing": missing_pieces(pipeline, pair_id, day),
     }
 
@@ -64,7 +66,9 @@ def horizon_summary(pipeline: Pipeline, pair_id: str, horizon: str, day: str) ->
             "coverage_95_high", "interval_score_ratio", "interval_score_ratio_low", "interval_score_ratio_high",
             "crps_ratio", "theil_u", "bias_sigma", "coverage_state", "bias_state",
         ]  # fmt: skip
-        out["scores"] = {str(row["window"]): {name: json_value(row[name]) for name in columns} for _, row in active.iterrows()}
+        out["scores"] = {
+            str(row["window"]): {name: json_value(row[name]) for name in columns} for _, row in active.iterrows()
+        }
     return out
 
 

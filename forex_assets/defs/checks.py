@@ -27,11 +27,12 @@ Slices = list[tuple[str, pd.DataFrame]]
 
 @dataclass(frozen=True, slots=True)
 class CheckRule:
-    """One asset check: its name, what it means, and how it looks at the newest slices."""
+    """One asset check: its name, what it means, how it looks at the newest slices, and whether a failure is an error."""
 
     name: str
     doc: str
     run: Callable[[Slices], list[tuple[str, RuleResult]]]
+    error: bool = True
 
 
 def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetChecksDefinition]:
@@ -107,6 +108,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetChecksDefinition]:
                         "coverage_95",
                     )
                 ),
+                error=False,
             ),
             CheckRule(
                 "bias_classic",
@@ -119,6 +121,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetChecksDefinition]:
                         "bias",
                     )
                 ),
+                error=False,
             ),
         ],
     }
@@ -149,13 +152,17 @@ def _checks_of(
     @dg.multi_asset_check(
         name=f"{pair.id}_{table.name}_checks",
         specs=[dg.AssetCheckSpec(rule.name, asset=key, description=rule.doc) for rule in rules],
+        can_subset=True,
     )
     def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         slices = newest_slices(pipeline, pair.id, table)
         verdicts = count_verdicts(pipeline, pair.id, table)
+        selected = {check.name for check in context.selected_asset_check_keys}
         for rule in rules:
+            if rule.name not in selected:
+                continue
             results = rule.run(slices) or [("none", RuleResult(rule.name, "unknown", "a stored slice", "none stored"))]
-            yield check_result(key, rule.name, results, verdicts)
+            yield check_result(key, rule, results, verdicts)
 
     return checks
 
@@ -179,7 +186,7 @@ def count_verdicts(pipeline: Pipeline, pair_id: str, table: Table) -> dict[str, 
 
 
 def check_result(
-    key: dg.AssetKey, name: str, results: Sequence[tuple[str, RuleResult]], verdicts: dict[str, int]
+    key: dg.AssetKey, rule: CheckRule, results: Sequence[tuple[str, RuleResult]], verdicts: dict[str, int]
 ) -> dg.AssetCheckResult:
     """Fold the results over slices into one check result: bad fails, unknown warns and says so."""
     states = [result.state for _, result in results]
@@ -193,9 +200,9 @@ def check_result(
     worst = next((item for item in results if item[1].state == state), results[0])
     return dg.AssetCheckResult(
         asset_key=key,
-        check_name=name,
+        check_name=rule.name,
         passed=state == "good",
-        severity=dg.AssetCheckSeverity.ERROR if state == "bad" else dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.ERROR if state == "bad" and rule.error else dg.AssetCheckSeverity.WARN,
         description=f"{state}: {worst[0]}: {worst[1].reason}",
         metadata={"state": state, "slices": table, "verdicts_of_recent_slices": verdicts or {"none": 0}},
     )

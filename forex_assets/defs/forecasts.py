@@ -39,7 +39,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition | dg.S
         group_name=GROUP,
         description=(
             "The configuration each horizon's forecasts use, resolved once per run; its data version is the hash "
-            "stamped into every row. Observable: it changes with settings or the deployed version, not by materialising."
+            "stamped into every row. It changes with settings or the deployed version, never by materialising."
         ),
         metadata={horizon: pipeline.active(pair.id, horizon).config_hash for horizon in pipeline.settings.horizons},
         tags={"pair": pair.id},

@@ -19,7 +19,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import tenacity
@@ -30,6 +31,9 @@ from forex_assets.settings import HttpSettings
 _LOG = logging.getLogger(__name__)
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 _TROUBLE_LIMIT = 2
+_WHOLE_ANSWER_READS = 4
+_STALL_READS = 2
+_LATER = "try again later; what is stored stays in use."
 _USER_AGENT = "forex_assets"
 _CACHE_REMEDY = "nothing: the answer is used, only the next one costs a request again."
 
@@ -94,12 +98,10 @@ class HttpGateway:
         self._now = now
         self._hosts: dict[str, _Host] = {}
         self._guard = threading.Lock()
-        self._local = threading.local()
+        self._client: httpx.Client | None = None
         self._transport = transport
 
-    def get_json(
-        self, url: str, *, label: str, params: Mapping[str, str] | None = None, encoding: str = "utf-8"
-    ) -> Payload:
+    def get_json(self, url: str, *, label: str, params: Mapping[str, str] | None = None) -> Payload:
         """Return the JSON a URL answers.
 
         Parameters
@@ -110,8 +112,6 @@ class HttpGateway:
             How the request is called in errors, for example ``mindicador dolar/2025``.
         params:
             Query parameters; they enter no error, log or cache key.
-        encoding:
-            Text encoding of the answer.
 
         Raises
         ------
@@ -123,10 +123,10 @@ class HttpGateway:
             if not host.contacted:
                 try:
                     self._reach(url)
-                    return self._ask(url, host, label, params, encoding)
+                    return self._ask(url, host, label, params)
                 finally:
                     host.contacted = True
-        return self._ask(url, host, label, params, encoding)
+        return self._ask(url, host, label, params)
 
     def cached(self, key: str, *, not_before: dt.datetime) -> Payload | None:
         """Return the answer kept under ``key`` if it was fetched at or after ``not_before``, else None."""
@@ -167,13 +167,15 @@ class HttpGateway:
         with self._guard:
             return self._hosts.setdefault(f"{parsed.host}:{parsed.port or parsed.scheme}", _Host())
 
-    def _ask(self, url: str, host: _Host, label: str, params: Mapping[str, str] | None, encoding: str) -> Payload:
+    def _ask(self, url: str, host: _Host, label: str, params: Mapping[str, str] | None) -> Payload:
         if host.down is not None:
-            raise UnreachableError(
-                host.down, remedy="check the network, or set FOREX_OFFLINE=1 to ask no live provider."
-            )
+            raise _unreachable(host.down)
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self._http.attempts),
+            # A host that stalls is not worth as many attempts as one that refuses at once.
+            stop=tenacity.stop_any(
+                tenacity.stop_after_attempt(self._http.attempts),
+                tenacity.stop_after_delay(_STALL_READS * self._http.read_timeout_s),
+            ),
             wait=tenacity.wait_exponential_jitter(
                 initial=self._http.backoff_initial_s, max=self._http.backoff_max_s, jitter=self._http.backoff_initial_s
             ),
@@ -181,7 +183,7 @@ class HttpGateway:
             reraise=True,
         )
         try:
-            payload: Payload = retrying(self._once, url, label, params, encoding)
+            payload: Payload = retrying(self._once, url, label, params)
         except UnreachableError as error:
             host.down = error.message
             raise
@@ -193,72 +195,78 @@ class HttpGateway:
         host.troubles = 0
         return payload
 
-    def _once(self, url: str, label: str, params: Mapping[str, str] | None, encoding: str) -> Payload:
+    def _once(self, url: str, label: str, params: Mapping[str, str] | None) -> Payload:
         status, raw = self._download(url, label, params)
         if status in _RETRIED_STATUS:
-            raise _TransientError(f"{label}: the server answered HTTP {status}.", remedy="try again later.")
+            raise _TransientError(f"{label}: the server answered HTTP {status}.", remedy=_LATER)
         if status != 200:
             raise SourceError(
                 f"{label}: the server answered HTTP {status}.",
                 remedy="check the provider's address in platform.yaml; the provider may have moved.",
             )
-        return Payload(_parse_json(raw, label, encoding), hashlib.sha256(raw).hexdigest(), self._now)
+        return Payload(_parse_json(raw, label), hashlib.sha256(raw).hexdigest(), self._now)
 
     def _download(self, url: str, label: str, params: Mapping[str, str] | None) -> tuple[int, bytes]:
         host = httpx.URL(url).host
         limit = int(self._http.max_response_mb * 1_000_000)
-        deadline = time.monotonic() + 4 * self._http.read_timeout_s
-        # httpx errors carry the request and with it the query, so they are never chained.
+        seconds = _WHOLE_ANSWER_READS * self._http.read_timeout_s
+        deadline = time.monotonic() + seconds
+        # An httpx error carries the request and with it the query, so none is chained: each becomes a failure that is
+        # raised outside the handler.
+        failure: SourceError
         try:
-            with self._client().stream("GET", url, params=params) as response:
+            with self._session().stream("GET", url, params=params) as response:
                 parts: list[bytes] = []
                 size = 0
                 for part in response.iter_bytes():
                     parts.append(part)
                     size += len(part)
                     if size > limit:
-                        _too_long(label, self._http.max_response_mb)
+                        raise _too_long(label, self._http.max_response_mb)
                     if time.monotonic() > deadline:
-                        _stalled(label, 4 * self._http.read_timeout_s)
+                        raise _stalled(label, seconds)
                 return response.status_code, b"".join(parts)
         except httpx.ConnectTimeout:
-            raise UnreachableError(
-                f"{host} did not take a connection within {self._http.connect_timeout_s:g} s.",
-                remedy="check the network, or set FOREX_OFFLINE=1 to ask no live provider.",
-            ) from None
+            failure = _unreachable(f"{host} did not take a connection within {self._http.connect_timeout_s:g} s.")
         except httpx.ConnectError as error:
-            raise UnreachableError(
-                f"{host} cannot be reached: {_plain(error)}.",
-                remedy="check the network, or set FOREX_OFFLINE=1 to ask no live provider.",
-            ) from None
+            failure = _unreachable(f"{host} cannot be reached: {_plain(error)}.")
         except httpx.TimeoutException:
-            _stalled(label, self._http.read_timeout_s)
+            failure = _stalled(label, self._http.read_timeout_s)
         except httpx.RemoteProtocolError as error:
-            raise _TransientError(
-                f"{label}: the answer broke off ({_plain(error)}).", remedy="try again later."
-            ) from None
+            failure = _TransientError(f"{label}: the answer broke off ({_plain(error)}).", remedy=_LATER)
         except httpx.HTTPError as error:
-            raise _TransientError(
-                f"{label}: the exchange failed ({type(error).__name__}: {_plain(error)}).", remedy="try again later."
-            ) from None
+            failure = _TransientError(f"{label}: the exchange failed ({_plain(error)}).", remedy=_LATER)
+        raise failure
 
-    def _client(self) -> httpx.Client:
-        client: httpx.Client | None = getattr(self._local, "client", None)
-        if client is None:
-            client = httpx.Client(
-                timeout=httpx.Timeout(self._http.read_timeout_s, connect=self._http.connect_timeout_s),
-                headers={"User-Agent": _USER_AGENT, "Accept": "application/json"},
-                follow_redirects=False,
-                transport=self._transport,
-            )
-            self._local.client = client
-        return client
+    def _session(self) -> httpx.Client:
+        with self._guard:
+            if self._client is None:
+                self._client = httpx.Client(
+                    timeout=httpx.Timeout(self._http.read_timeout_s, connect=self._http.connect_timeout_s),
+                    headers={"User-Agent": _USER_AGENT, "Accept": "application/json"},
+                    follow_redirects=False,
+                    transport=self._transport,
+                )
+            return self._client
+
+    def close(self) -> None:
+        """Close the connections; the gateway opens new ones if it is used again."""
+        with self._guard:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def __enter__(self) -> HttpGateway:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _reach(self, url: str) -> None:
         """Give up on a name that does not resolve in time: the system's own resolver has no time-out to set."""
         parsed = httpx.URL(url)
         host = self._host(url)
-        if self._transport is not None:
+        if self._transport is not None or (getproxies() and not proxy_bypass(parsed.host)):
             return
         outcome: list[str | None] = []
 
@@ -283,20 +291,18 @@ class HttpGateway:
         return self._cache_dir / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
 
 
-def _parse_json(raw: bytes, label: str, encoding: str) -> Any:
+def _parse_json(raw: bytes, label: str) -> Any:
     if not raw.strip():
-        raise _TransientError(f"{label}: the answer is empty.", remedy="try again later.")
+        raise _TransientError(f"{label}: the answer is empty.", remedy=_LATER)
     if raw.lstrip()[:1] == b"<":
         raise SourceError(
             f"{label}: the answer is HTML instead of JSON.",
             remedy="the provider shows an error or maintenance page; try again later, or check its address.",
         )
     try:
-        return json.loads(raw.decode(encoding))
-    except (ValueError, UnicodeDecodeError):
-        raise _TransientError(
-            f"{label}: the answer of {len(raw)} bytes is not whole JSON.", remedy="try again later."
-        ) from None
+        return json.loads(raw.decode("utf-8-sig", errors="replace"))
+    except ValueError:
+        raise _TransientError(f"{label}: the answer of {len(raw)} bytes is not whole JSON.", remedy=_LATER) from None
 
 
 def _plain(error: Exception) -> str:
@@ -304,12 +310,16 @@ def _plain(error: Exception) -> str:
     return text or type(error).__name__
 
 
-def _stalled(label: str, seconds: float) -> NoReturn:
-    raise _StalledError(f"{label}: no whole answer within {seconds:g} s.", remedy="try again later.")
+def _unreachable(what: str) -> UnreachableError:
+    return UnreachableError(what, remedy="check the network, or set FOREX_OFFLINE=1 to ask no live provider.")
 
 
-def _too_long(label: str, megabytes: float) -> NoReturn:
-    raise SourceError(
+def _stalled(label: str, seconds: float) -> _StalledError:
+    return _StalledError(f"{label}: no whole answer within {seconds:g} s.", remedy=_LATER)
+
+
+def _too_long(label: str, megabytes: float) -> SourceError:
+    return SourceError(
         f"{label}: the answer is longer than {megabytes:g} MB.",
         remedy="raise providers.http.max_response_mb in platform.yaml if the provider really sends that much.",
     )

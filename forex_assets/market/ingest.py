@@ -7,6 +7,7 @@ before stays reproducible.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -119,13 +120,12 @@ def ingest(
         raise ValidationError(f"now={now.isoformat()} has no time zone.", remedy="give a zone-aware instant.")
     pair = settings.pair(pair_id)
     instant = now.astimezone(dt.UTC)
-    if sources is None:
-        client = gateway or HttpGateway(
-            settings.platform.providers.http, cache_dir=settings.home / "cache" / "http", now=instant
-        )
-        sources = build_sources(settings, now=instant, gateway=client, environ=environ)
     held = _conform_stored(stored, pair)
-    resolved = _resolve_all(settings, pair, sources, instant, held)
+    with contextlib.ExitStack() as stack:
+        if sources is None:
+            client = gateway or stack.enter_context(open_gateway(settings, now=instant))
+            sources = build_sources(settings, now=instant, gateway=client, environ=environ)
+        resolved = _resolve_all(settings, pair, sources, instant, held)
     parts = [held[~held["series"].isin(pair.all_series)]]
     status: list[pd.DataFrame] = []
     for name in pair.all_series:
@@ -141,6 +141,11 @@ def ingest(
         source_status=_conform(pd.concat(status, ignore_index=True), SOURCE_STATUS),
         notes=_notes(resolved),
     )
+
+
+def open_gateway(settings: Settings, *, now: dt.datetime) -> HttpGateway:
+    """Return the HTTP client of one ingestion, with its cache under the home folder; close it after use."""
+    return HttpGateway(settings.platform.providers.http, cache_dir=settings.home / "cache" / "http", now=now)
 
 
 def merge_series(stored: pd.DataFrame, fresh: pd.DataFrame, chain: Sequence[str], *, now: dt.datetime) -> pd.DataFrame:

@@ -253,12 +253,8 @@ class SliceStore:
                 size = handle.seek(0, io.SEEK_END)
         except FileNotFoundError as error:
             raise _missing(table, pair, whole, path) from error
-        except OSError as error:
-            if isinstance(error, pa.ArrowException):
-                raise _damaged(path, str(error)) from error
-            raise explain(error, "read", path) from error
-        except pa.ArrowException as error:
-            raise _damaged(path, str(error)) from error
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(path, error) from error
         return _parse_footer(table, pair, whole, path, metadata.metadata or {}, metadata.num_rows, size)
 
     def verify(self, table: Table, pair: str, keys: Iterable[Sequence[str]] | None = None) -> pd.DataFrame:
@@ -370,7 +366,7 @@ class SliceStore:
         except FileNotFoundError as error:
             raise _missing(table, pair, key, path) from error
         except OSError as error:
-            raise explain(error, "read", path) from error
+            raise _unreadable(path, error) from error
         try:
             file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
             metadata = file.metadata
@@ -379,7 +375,7 @@ class SliceStore:
                 raise _foreign(path, f"its columns are not those of table '{table.name}' version {table.version}")
             rows = file.read(columns=columns, use_threads=False)
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(path, str(error)) from error
+            raise _unreadable(path, error) from error
         return info, rows.replace_schema_metadata(None)
 
     @staticmethod
@@ -490,9 +486,11 @@ def _missing(table: Table, pair: str, key: Key, path: str) -> StoreError:
     )
 
 
-def _damaged(path: str, reason: str) -> StoreError:
+def _unreadable(path: str, error: Exception) -> StoreError:
+    if isinstance(error, OSError) and error.errno is not None:
+        return explain(error, "read", path)
     return StoreError(
-        f"{path} is not a whole Parquet file: {reason.strip().rstrip('.')}.",
+        f"{path} is not a whole Parquet file: {str(error).strip().rstrip('.')}.",
         remedy="delete that file and materialise its partition again; the other slices are not affected.",
     )
 

@@ -239,7 +239,7 @@ def test_a_target_that_is_already_known_is_refused(fixing_history: PriceHistory)
 @pytest.mark.parametrize("horizon", [0, -7, 7.0, "7", True, None])
 def test_a_horizon_that_is_no_positive_whole_number_is_refused(horizon: object) -> None:
     history = history_of(np.linspace(900, 910, 100))
-    with pytest.raises(ValidationError, match="[Hh]orizon"):
+    with pytest.raises(ValidationError, match=r"[Hh]orizon"):
         make_origins(history, history.event_date[-1:], horizon)  # type: ignore[arg-type]
 
 

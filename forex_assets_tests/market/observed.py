@@ -59,7 +59,7 @@ def observations(
             **{name: np.asarray(prices.get(name, empty), dtype=np.float64) for name in ("open", "high", "low")},
             "unit": spec.unit,
             "source": source,
-            "retrieved_at": pd.Timestamp(NOW),
+            "retrieved_at": pd.DatetimeIndex([NOW] * count).as_unit("ns"),
             "payload_hash": "0" * 64,
         }
     )
@@ -68,8 +68,11 @@ def observations(
 def from_file(
     folder: Path, spec: SeriesSpec, file: str, column: str = "close", *, first: str = "1999-02-01", ohlc: bool = False
 ) -> pd.DataFrame:
-    """Rows of one data file, from ``first`` on (calendars start in 1999)."""
+    """Rows of one data file, from ``first`` on (calendars start in 1999); drops what its address declares to drop."""
     frame = pd.read_csv(folder / file, parse_dates=["date"])
+    column = column if column in frame.columns else str(frame.columns[-1])
     frame = frame[frame["date"] >= first].dropna(subset=[column])
+    for name, unwanted in spec.addresses.get("folder", {}).get("drop_where", {}).items():
+        frame = frame[~frame[name].isin(unwanted)]
     prices = {name: frame[name] for name in ("open", "high", "low")} if ohlc else {}
     return observations(spec, frame["date"].to_numpy().astype("datetime64[D]"), frame[column], **prices)

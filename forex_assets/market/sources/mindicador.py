@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import math
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -22,7 +23,7 @@ from forex_assets.errors import ConfigError, SourceError
 from forex_assets.market.chain import due_dates
 from forex_assets.market.contract import PRICE_COLUMNS, FetchRequest, FetchResult
 from forex_assets.market.http import HttpGateway, Payload, UnreachableError
-from forex_assets.market.publication import available_at
+from forex_assets.market.publication import Dates, available_at
 from forex_assets.market.sources.folder import within
 from forex_assets.market.tabular import empty_frame, tidy_frame
 from forex_assets.settings import SeriesSpec
@@ -30,6 +31,7 @@ from forex_assets.settings import SeriesSpec
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d+)?Z)?$")
 # A year's page is final this long after the year: late corrections have settled.
 _SETTLED_AFTER = dt.timedelta(days=10)
+_LONGEST_WAIT = dt.timedelta(days=92)
 _MONTHLY_CHANGE = "ipc"
 
 
@@ -74,7 +76,7 @@ class MindicadorSource:
         digest = hashlib.sha256()
         retrieved: list[dt.datetime] = []
         trouble: list[str] = []
-        for year in range(min(request.end.year, self._today().year + 1), request.start.year - 1, -1):
+        for year in range(min(request.end.year, self._last_year(request.series)), request.start.year - 1, -1):
             try:
                 payload = self._page(request.series, address.slug, year)
                 frame = parse_page(payload.body, address, f"mindicador {address.slug}/{year}")
@@ -116,11 +118,20 @@ class MindicadorSource:
             if self.now >= settled:
                 return settled
         young = self.now - dt.timedelta(hours=self.cache_hours_open_year)
-        due = due_dates(series, (self.now - dt.timedelta(days=92)).date(), self.now)
+        due = self._due(series)
         if not len(due):
             return young
         newest: dt.datetime = available_at(series, due).max().item()
         return max(young, newest.replace(tzinfo=dt.UTC))
+
+    def _last_year(self, series: SeriesSpec) -> int:
+        """Return the last year with a page: the next one already in December, for what is published ahead."""
+        due = self._due(series)
+        newest: dt.date = due.max().item() if len(due) else self._today()
+        return max(newest.year, self._today().year)
+
+    def _due(self, series: SeriesSpec) -> Dates:
+        return due_dates(series, self._today() - _LONGEST_WAIT, self.now)
 
     def _today(self) -> dt.date:
         return AsOf(self.now).date
@@ -147,7 +158,8 @@ def parse_page(body: Any, address: MindicadorAddress, label: str) -> pd.DataFram
     rows: list[tuple[str, float]] = []
     for item in body["serie"]:
         try:
-            stamp, value = str(item["fecha"]), float(item["valor"])
+            stamp = str(item["fecha"])
+            value = math.nan if item["valor"] is None else float(item["valor"])
         except (KeyError, TypeError, ValueError):
             raise SourceError(
                 f"{label}: {str(item)[:80]!r} is no observation.", remedy="the provider changed its format; report it."
