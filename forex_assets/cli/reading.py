@@ -238,15 +238,17 @@ def status(
 
 
 def _problems(summary: dict[str, Any]) -> list[str]:
-    out = []
+    out: list[str] = []
     for row in summary["horizons"]:
         if row["forecast"] is None:
             reason = "; ".join(row.get("verdict", {}).get("reasons", [])) or "not made"
             out.append(f"{row['horizon']}: no usable forecast ({reason})")
         live = row["scores"].get("live_60")
-        for name in ("coverage", "bias"):
-            if live and live[f"{name}_state"] == "bad":
-                out.append(f"{row['horizon']}: {name} is bad over {int(live['n'])} matured forecasts")
+        out.extend(
+            f"{row['horizon']}: {name} is bad over {int(live['n'])} matured forecasts"
+            for name in ("coverage", "bias")
+            if live and live[f"{name}_state"] == "bad"
+        )
     return out
 
 

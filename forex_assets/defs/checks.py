@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from forex_assets import schemas
+from forex_assets.errors import DataError
 from forex_assets.pipeline import Pipeline, day_key, utc_now
 from forex_assets.schemas import Table
 from forex_assets.settings import PairSpec
@@ -27,7 +28,7 @@ Slices = list[tuple[str, pd.DataFrame]]
 
 @dataclass(frozen=True, slots=True)
 class CheckRule:
-    """One asset check: its name, what it means, how it looks at the newest slices, and whether a failure is an error."""
+    """One asset check: its name and meaning, how it looks at the newest slices, whether a failure is an error."""
 
     name: str
     doc: str
@@ -221,16 +222,14 @@ def _each(rule: Callable[[str, pd.DataFrame], RuleResult]) -> Callable[[Slices],
 
 
 def _schema(table: Table, slices: Slices) -> list[tuple[str, RuleResult]]:
-    """Check the newest slice with pandera: the store already refused wrong columns and types on write and on read."""
-    from pandera.errors import SchemaError
-
+    """Check the newest slice against the declared table, as the store did when it wrote and read it."""
     results: list[tuple[str, RuleResult]] = []
     expected = f"{len(table.columns)} columns of version {table.version}, key {', '.join(table.key)}"
     for label, frame in slices[-1:]:
         ok = RuleResult("schema", "good", expected, f"{len(frame)} rows, {len(frame.columns)} columns")
         try:
-            table.pandera_schema().validate(frame)
-        except SchemaError as error:
+            table.conform(frame)
+        except DataError as error:
             results.append((label, replace(ok, state="bad", actual=str(error)[:300])))
         else:
             results.append((label, ok))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -11,8 +11,32 @@ from forex_assets.levels import QUANTILE_LEVELS
 
 LEVELS: Floats = np.array(QUANTILE_LEVELS)
 
+#: Quantiles of Student's t above the median at the stored levels, as scipy gives them (a test holds them equal):
+#: importing scipy would cost a daily forecast more than computing it.
+T8_UPPER_SCORES = (
+    0.26192109674883235,
+    0.545933763540483,
+    0.8888895177670202,
+    1.3968153097438654,
+    1.8595480375308973,
+    2.306004135204166,
+)
+T30_UPPER_SCORES = (
+    0.2556053649519128,
+    0.5300190039065046,
+    0.8537672614712979,
+    1.3104150253913955,
+    1.697260886593957,
+    2.0422724563012378,
+)
+
 LogQuantiles = Callable[[KnownSeries, Ints, Ints], Floats]
 """(series, ends (m,), steps (m, k)) → quantiles of the log return from the last value, (m, k, 13)."""
+
+
+def symmetric_scores(upper: Sequence[float]) -> Floats:
+    """Return scores at all stored levels from those above the median."""
+    return np.array([*(-score for score in reversed(upper)), 0.0, *upper])
 
 
 def predict_from_log_quantiles(origins: Origins, steps: Ints, log_quantiles: LogQuantiles) -> QuantilePaths:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from forex_assets.forecasting.contract import (
     PriceHistory,
     QuantilePaths,
 )
-from forex_assets.forecasting.models._common import LEVELS, predict_from_log_quantiles
+from forex_assets.forecasting.models._common import T30_UPPER_SCORES, predict_from_log_quantiles, symmetric_scores
 from forex_assets.forecasting.volatility import YARDSTICK_WINDOW, rolling_std
+from forex_assets.levels import QUANTILE_LEVELS
 
 
 class RandomWalk:
@@ -53,7 +55,6 @@ class RandomWalk:
 @cache
 def interval_scores(interval: str) -> Floats:
     """Return standard scores at the stored levels for ``gaussian`` or ``t30``."""
-    from scipy import special
-
-    scores: Floats = special.ndtri(LEVELS) if interval == "gaussian" else special.stdtrit(30, LEVELS)
-    return scores
+    if interval == "gaussian":
+        return np.array([NormalDist().inv_cdf(level) for level in QUANTILE_LEVELS])
+    return symmetric_scores(T30_UPPER_SCORES)

@@ -18,7 +18,7 @@ from forex_assets.forecasting.contract import (
     PriceHistory,
     QuantilePaths,
 )
-from forex_assets.forecasting.models._common import LEVELS, predict_from_log_quantiles
+from forex_assets.forecasting.models._common import T8_UPPER_SCORES, predict_from_log_quantiles, symmetric_scores
 from forex_assets.forecasting.volatility import YARDSTICK_WINDOW, blended_sigma, horizon_variance_factor
 
 SHAPE_DEGREES_OF_FREEDOM = 8.0
@@ -51,8 +51,5 @@ def blend_log_quantiles(series: KnownSeries, ends: Ints, steps: Ints) -> Floats:
 @cache
 def shape_scores() -> Floats:
     """Return the scores of the unit-variance t shape at the stored levels."""
-    from scipy import special
-
     df = SHAPE_DEGREES_OF_FREEDOM
-    scores: Floats = special.stdtrit(df, LEVELS) * np.sqrt((df - 2) / df)
-    return scores
+    return symmetric_scores(T8_UPPER_SCORES) * np.sqrt((df - 2) / df)

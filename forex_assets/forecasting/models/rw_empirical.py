@@ -29,7 +29,7 @@ SHRINKAGE_TENORS = 60.0
 """Non-overlapping tenors at which the sample weighs as much as the parametric shape."""
 MOVE_CLIP = 5.0
 """A move out of a frozen rate is many sigmas of nearly nothing; it must not set the tails for ten years."""
-_CHUNK = 256
+_CHUNK = 32
 
 
 class RandomWalkEmpirical:
