@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import tempfile
+import textwrap
 import threading
 import time
 from collections import Counter
@@ -47,6 +48,7 @@ _RECENT_ALERTS = dt.timedelta(days=7)
 _CONNECT_TIMEOUT_S = 2.0
 _ANSWER_TIMEOUT_S = 4.0
 _LISTED = 5
+_REASON_WIDTH = 120
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _VERDICTS = {
     "bad": ("nothing downstream uses them", "look at the failed checks; materialise them again with the data right."),
@@ -589,8 +591,11 @@ def _reach(url: str) -> tuple[State, str]:
 
 
 def _label(info: SliceInfo) -> str:
+    name = "/".join((info.pair, info.table, *info.key))
+    if info.verdict.state == "unknown":
+        return name
     reasons = "; ".join(info.verdict.reasons) or "no reason given"
-    return f"{'/'.join((info.pair, info.table, *info.key))} ({reasons})"
+    return f"{name} ({textwrap.shorten(reasons, _REASON_WIDTH, placeholder='…')})"
 
 
 def _first(items: Sequence[str]) -> str:

@@ -231,7 +231,7 @@ def export(
             f"times are {zone}: the block sets CRON_TZ, which cronie and most current crons honour. Debian's classic "
             "cron ignores it; there, set the host's zone to it, or use --systemd",
             "the block stands last in the crontab because CRON_TZ holds for every line after it",
-            "cron does not catch up on runs missed while the host was off; `forex run` works through what is missing",
+            "cron does not catch up on missed runs; the next daily run makes the last 5 business days",
         )
     else:
         timers = []
