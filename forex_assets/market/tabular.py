@@ -173,11 +173,11 @@ def _parse(raw: bytes, path: Path, address: TableAddress, label: str) -> pd.Data
 
 def _dates(column: pd.Series[Any], address: TableAddress, label: str) -> pd.Series[Any]:
     try:
-        if column.dtype == object:
+        if column.dtype == object and pd.api.types.infer_dtype(column) == "string":
             parsed = pd.to_datetime(column.str.strip(), format=address.date_format or "ISO8601")
         else:
             parsed = pd.to_datetime(column)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError) as error:
         raise SourceError(
             f"{label}: column {address.date_column!r} holds something that is no date: {str(error).splitlines()[0]}",
             remedy="set `date_format` of the series' address, for example '%d-%m-%Y', or correct the file.",
