@@ -44,8 +44,9 @@ class RandomWalkBlend:
 
 def blend_log_quantiles(series: KnownSeries, ends: Ints, steps: Ints) -> Floats:
     """Return quantiles of the log return, shape (m, k, 13)."""
-    variance = blended_sigma(series)[ends][:, None] ** 2 * steps * horizon_variance_factor(series, ends, steps)
-    return np.sqrt(variance)[:, :, None] * shape_scores()
+    variance: Floats = blended_sigma(series)[ends][:, None] ** 2 * steps * horizon_variance_factor(series, ends, steps)
+    quantiles: Floats = np.sqrt(variance)[:, :, None] * shape_scores()
+    return quantiles
 
 
 @cache
