@@ -558,7 +558,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise ConfigError(f"Cannot read {path}: {why}.", remedy="restore the file or its permissions.") from error
     try:
-        body = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  # nosec B506: a SafeLoader, stricter
+        body = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  # nosec B506
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}.", remedy="correct the file.") from error
     if not isinstance(body, dict):

@@ -23,7 +23,7 @@ from forex_assets.errors import ConfigError
 MASK = "***"
 KNOWN_SECRETS: dict[str, str] = {
     "BCCH_USER": "account of the central bank's SIETE service",
-    "BCCH_PASS": "password of the central bank's SIETE service",
+    "BCCH_PASS": "password of the central bank's SIETE service",  # nosec B105
 }
 FILE_SUFFIX = "_FILE"
 # A value this short occurs in ordinary words and numbers; it is masked where it stands as a credential, not everywhere.
