@@ -44,7 +44,7 @@ class RandomWalkBlend:
 
 def blend_log_quantiles(series: KnownSeries, ends: Ints, steps: Ints) -> Floats:
     """Return quantiles of the log return, shape (m, k, 13)."""
-    variance: Floats = blended_sigma(series)[ends][:, None] ** 2 * steps * horizon_variance_factor(series, ends, steps)
+    variance = blended_sigma(series)[ends][:, None] ** 2 * steps * horizon_variance_factor(series, ends, steps)
     quantiles: Floats = np.sqrt(variance)[:, :, None] * shape_scores()
     return quantiles
 
@@ -53,4 +53,5 @@ def blend_log_quantiles(series: KnownSeries, ends: Ints, steps: Ints) -> Floats:
 def shape_scores() -> Floats:
     """Return the scores of the unit-variance t shape at the stored levels."""
     df = SHAPE_DEGREES_OF_FREEDOM
-    return symmetric_scores(T8_UPPER_SCORES) * np.sqrt((df - 2) / df)
+    scores: Floats = symmetric_scores(T8_UPPER_SCORES) * np.sqrt((df - 2) / df)
+    return scores
