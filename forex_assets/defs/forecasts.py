@@ -1,6 +1,7 @@
 """Groups forecasts and backtest: the active configuration, walk-forward evidence, width factors, daily forecasts."""
 
 import datetime as dt
+import warnings
 from collections import defaultdict
 from typing import Any
 
@@ -45,9 +46,10 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition | dg.S
         tags={"pair": pair.id},
     )
     def active_config() -> dg.DataVersionsByPartition:
-        return dg.DataVersionsByPartition(
-            {horizon: pipeline.active(pair.id, horizon).config_hash for horizon in pipeline.settings.horizons}
-        )
+        hashes = {horizon: pipeline.active(pair.id, horizon).config_hash for horizon in pipeline.settings.horizons}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            return dg.DataVersionsByPartition(hashes)
 
     @dg.asset(
         name="backtest",

@@ -61,4 +61,6 @@ def _provenance(frame: pd.DataFrame) -> dict[str, str]:
     if len(frame):
         first = frame.iloc[0]
         meta = {name: str(first[name]) for name in ("config_hash", "data_hash", "code_version")}
+        if "event_date" in frame.columns and frame["event_date"].notna().any():
+            meta["newest_event_date"] = frame["event_date"].max().strftime("%Y-%m-%d")
     return meta

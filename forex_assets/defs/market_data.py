@@ -8,6 +8,7 @@ import dagster as dg
 
 from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors
 from forex_assets.defs.partitions import business_days
+from forex_assets.errors import ValidationError
 from forex_assets.pipeline import Pipeline, utc_now
 from forex_assets.settings import PairSpec
 
@@ -18,6 +19,7 @@ RETRIES = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL,
 def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
     """Return the market-data assets of one pair."""
     days = business_days(pipeline.settings, pair)
+    zone = pipeline.settings.platform.schedules.timezone
     keys = {name: dg.AssetKey([pair.id, name]) for name in ("observations", "source_status", "quarantine")}
 
     @dg.multi_asset(
@@ -63,7 +65,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
     )
     def bars(context: dg.AssetExecutionContext) -> Any:
         with readable_errors():
-            frames = pipeline.bars(pair.id, _days(context))
+            frames = pipeline.bars(pair.id, _days(context, zone))
         describe_slices(context, dg.AssetKey([pair.id, "bars"]), frames)
         return frames
 
@@ -78,15 +80,24 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
     )
     def drivers(context: dg.AssetExecutionContext) -> Any:
         with readable_errors():
-            frames = pipeline.drivers(pair.id, _days(context))
+            frames = pipeline.drivers(pair.id, _days(context, zone))
         describe_slices(context, dg.AssetKey([pair.id, "drivers"]), frames)
         return frames
 
     return [observations, bars, drivers]
 
 
-def _days(context: dg.AssetExecutionContext) -> list[dt.date]:
-    return [dt.date.fromisoformat(key) for key in context.partition_keys]
+def _days(context: dg.AssetExecutionContext, zone: str) -> list[dt.date]:
+    """Return the days of this run; one that has not begun is refused, since nothing can be known at its end yet."""
+    days = [dt.date.fromisoformat(key) for key in context.partition_keys]
+    today = utc_now().tz_convert(zone).date()
+    if ahead := [day for day in days if day > today]:
+        # Dagster opens one session ahead, which on a closed weekday is a day to come.
+        raise ValidationError(
+            f"as_of {ahead[0]} has not begun in {zone}, where it is {today}.",
+            remedy=f"materialise days up to {today}.",
+        )
+    return days
 
 
 __all__ = ["GROUP", "build"]

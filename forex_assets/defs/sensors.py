@@ -83,7 +83,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.SensorDefinition]:
             store.keys(schemas.EVALUATION, pair.id),
             horizons,
             calendar,
-            dt.date.fromisoformat(str(newest)[:10]),
+            dt.date.fromisoformat(newest),
         )
         requests = []
         for horizon, waiting in missing.items():
@@ -116,14 +116,14 @@ def build_failure_sensor(settings: Settings) -> dg.SensorDefinition:
         run = context.dagster_run
         error = context.failure_event.message or "no message"
         steps = [event.step_key for event in context.get_step_failure_events() if event.step_key]
-        Outbox(settings.home / settings.platform.alerts.outbox).append(
+        Outbox.from_settings(settings).append(
             Alert(
                 kind="run_failure",
                 severity="high",
                 pair=run.tags.get("pair", "all"),
                 title=f"Run of {run.job_name} failed",
                 body=f"{error} Steps: {', '.join(steps) or 'none started'}. Run {run.run_id}.",
-                key=f"run_failure:{run.job_name}:{run.run_id}",
+                key=f"run_failure:{run.job_name}",
                 created_at=dt.datetime.now(tz=dt.UTC),
             )
         )
