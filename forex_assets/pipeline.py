@@ -451,8 +451,12 @@ class LazyFrames(Mapping[Key, pd.DataFrame]):
     """Frames by store key, built on access, so that a thousand snapshots never stand in memory together."""
 
     def __init__(self, keys: Sequence[Key], make: Callable[[Key], pd.DataFrame]) -> None:
-        self._keys = list(keys)
+        self._keys = dict.fromkeys(keys)
         self._make = make
+
+    def __contains__(self, key: object) -> bool:
+        """Tell whether a frame is held, without building it."""
+        return key in self._keys
 
     def __getitem__(self, key: Key) -> pd.DataFrame:
         """Build the frame of a key."""
