@@ -74,9 +74,9 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.SensorDefinition]:
         days = pipeline.snapshot_days(pair.id)
         if not days:
             return dg.SensorResult(skip_reason=f"No bars of {pair.id} are stored yet.")
-        newest = store.read(schemas.BARS, pair.id, [(days[-1].isoformat(),)], columns=["event_date"])[
-            "event_date"
-        ].max()
+        newest = store.info(schemas.BARS, pair.id, (days[-1].isoformat(),)).meta.get("newest_event_date")
+        if newest is None:
+            return dg.SensorResult(skip_reason=f"The newest bars of {pair.id}, for {days[-1]}, are empty.")
         calendar = calendar_for(pair.calendars)
         missing = matured_targets(
             store.keys(schemas.FORECAST, pair.id),
