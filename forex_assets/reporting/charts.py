@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from markupsafe import Markup, escape
 from forex_assets.levels import MEDIAN_INDEX, QUANTILE_COLUMNS
 from forex_assets.reporting.inputs import ReportInputs
 from forex_assets.reporting.localize import Language, Localizer
-from forex_assets.reporting.view import HorizonView, ReportView, State, build_view
+from forex_assets.reporting.view import HorizonView, ReportView, State, build_view, records
 
 HISTORY_DAYS_WIDE = 182
 HISTORY_DAYS_NARROW = 70
@@ -193,7 +193,7 @@ def _time_axis(canvas: Canvas, x: Scale, bottom: float, top: float, loc: Localiz
         width = _text_width(label, 12)
         if at + width / 2 > canvas.width:
             continue
-        canvas.text(max(at, width / 2), bottom + 17, label, anchor="middle")
+        canvas.text(max(at, x.start - 4 + width / 2), bottom + 17, label, anchor="middle")
 
 
 def _every(dates: Sequence[pd.Timestamp], x: Scale, spacing: float) -> int:
@@ -316,10 +316,6 @@ def outcome_kind(row: Any) -> str:
     return "edge" if row.covered_95 else "miss"
 
 
-def _rows(frame: pd.DataFrame) -> Iterator[Any]:
-    return iter(frame.itertuples(index=False))
-
-
 def _outcomes(horizon: HorizonView, loc: Localizer, narrow: bool) -> Markup:
     width, height = (372.0, 230.0) if narrow else (520.0, 250.0)
     left, right, top, bottom = 46.0, width - 10.0, 10.0, height - 28.0
@@ -345,7 +341,7 @@ def _outcomes(horizon: HorizonView, loc: Localizer, narrow: bool) -> Markup:
             f"M{_n(x(int(day)))} {_n(y(a))}V{_n(y(b))}" for day, a, b in zip(days, rows[low], rows[high], strict=True)
         )
         canvas.path(d, css)
-    for day, row in zip(days, _rows(rows), strict=True):
+    for day, row in zip(days, records(rows), strict=True):
         kind = outcome_kind(row)
         tip = "" if narrow else f"{loc.date(row.as_of)} → {loc.date(row.target_date)}: {loc.price(row.actual)}"
         canvas.mark(x(int(day)), y(row.actual), kind, 2.6, tip)

@@ -17,7 +17,7 @@ from forex_assets.reporting.charts import fan_chart_png as fan_chart_png
 from forex_assets.reporting.inputs import ReportInputs
 from forex_assets.reporting.localize import DESK_ZONE, LANGUAGES, Language, Localizer
 from forex_assets.reporting.texts import TEXTS
-from forex_assets.reporting.view import HorizonView, ReportView, WindowView, build_view, known_state
+from forex_assets.reporting.view import HorizonView, ReportView, WindowView, build_view, known_state, records
 
 HISTORIC_AFTER_DAYS = 4
 NEWEST_OUTCOMES = 5
@@ -305,9 +305,7 @@ class Page:
     def newest_outcomes(self) -> list[tuple[HorizonView, list[Any]]]:
         """Return the newest outcomes of each horizon, newest first."""
         return [
-            (h, list(h.outcomes.iloc[::-1].head(NEWEST_OUTCOMES).itertuples(index=False)))
-            for h in self.view.horizons
-            if len(h.outcomes)
+            (h, records(h.outcomes.iloc[::-1].head(NEWEST_OUTCOMES))) for h in self.view.horizons if len(h.outcomes)
         ]
 
     def outcome_kind(self, row: Any) -> str:

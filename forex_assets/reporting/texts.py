@@ -220,9 +220,7 @@ TEXTS: dict[str, Text] = {
     "col.model": Text("Modelo", "Model"),
     "col.model_intervals": Text("Modelo e intervalos", "Model and intervals"),
     "col.verdict": Text("Veredicto", "Verdict"),
-    "col.quantile": Text("Cuantil", "Quantile"),
     "col.window": Text("Ventana", "Window"),
-    "col.dates": Text("Vencimientos", "Maturities"),
     "col.n": Text("n", "n"),
     "col.n_effective": Text("n efectivo", "Effective n"),
     "col.n_both": Text("n (efectivo)", "n (effective)"),
@@ -391,7 +389,6 @@ TEXTS: dict[str, Text] = {
         "No hay registro de consulta a las fuentes.", "There is no record of the sources having been asked."
     ),
     "sources.nobody": Text("ninguna respondió", "none answered"),
-    "sources.rows": Text("{n} datos", "{n} rows"),
     "drivers.title": Text("Variables de contexto", "Drivers"),
     "drivers.lead": Text(
         "Último valor conocido al {as_of}. Cambios a 1, 5 y 20 observaciones: en % o, para tasas, en puntos.",
