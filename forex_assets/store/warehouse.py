@@ -176,12 +176,14 @@ def _create(connection: Any, table: Table) -> None:
         f"{_name(column.name)} {_SQL_TYPES[column.kind]}" + ("" if column.nullable else " NOT NULL")
         for column in table.columns
     )
+    connection.execute("BEGIN")  # one flush for the table and its comments, not one each
     connection.execute(f"CREATE TABLE {_name(table.name)} ({columns})")
     key = ", ".join(dict.fromkeys(("pair", *table.key)))
     connection.execute(f"COMMENT ON TABLE {_name(table.name)} IS {_text(f'{table.doc} One row per {key}.')}")
     for column in table.columns:
         comment = column.doc if column.unit is None else f"{column.doc} [{column.unit}]"
         connection.execute(f"COMMENT ON COLUMN {_name(table.name)}.{_name(column.name)} IS {_text(comment)}")
+    connection.execute("COMMIT")
 
 
 def _insert(connection: Any, table: Table, batch: list[Any]) -> None:

@@ -92,8 +92,9 @@ def test_an_attack_is_refused_as_a_file_name(attack: str) -> None:
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize("prefix", ["", "reports/"])
 def test_an_attack_is_refused_as_a_path_or_a_part_of_one(tmp_path: Path, attack: str, prefix: str) -> None:
-    if prefix:
-        attack = attack.lstrip("/") + ";"  # two separators in a row are one, and no attack
+    if prefix and attack in ("", "/etc/passwd"):  # below a folder these are a plain path
+        assert sanitize_path(prefix + attack, tmp_path).is_relative_to(tmp_path.resolve())
+        return
     with pytest.raises(ValidationError):
         sanitize_path(prefix + attack, tmp_path)
 
