@@ -323,10 +323,10 @@ TEXTS: dict[str, Text] = {
     "performance.lead": Text(
         "Pronósticos emitidos por esta plataforma y ya vencidos. Entre corchetes, el intervalo de confianza de 95%, "
         "que descuenta el traslape. Puntaje de intervalo y CRPS van divididos por los del paseo aleatorio sobre los "
-        "mismos vencimientos: bajo 1 es mejor.",
+        "mismos vencimientos: bajo 1 es mejor. Sin corchetes, los casos no alcanzan para un intervalo.",
         "Forecasts issued by this platform that have matured. In brackets, the 95% confidence interval, which allows "
         "for overlap. Interval score and CRPS are divided by the random walk’s on the same targets: below 1 is "
-        "better.",
+        "better. Without brackets, the cases are too few for an interval.",
     ),
     "performance.none": Text(
         "Todavía no hay evaluación de pronósticos en vivo para esta fecha; no hay veredicto y eso no es un visto "
