@@ -12,12 +12,13 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from forex_assets.errors import DataError, ValidationError
+from forex_assets.errors import ConfigError, DataError, ValidationError
 from forex_assets.market.chain import Outcome, Resolved, Window, is_published_ahead, resolve
 from forex_assets.market.contract import PRICE_COLUMNS, Source
 from forex_assets.market.http import HttpGateway
@@ -181,10 +182,14 @@ def merge_series(stored: pd.DataFrame, fresh: pd.DataFrame, chain: Sequence[str]
     disagrees = _differs(old, new, ("value",), atol=_PRINT_ROUNDING)
     revise = (same_source & changed) | ((new_rank < old_rank) & disagrees)
     revisions = new[revise].copy()
-    instant = pd.Timestamp(now).tz_convert("UTC")
-    after_old = old.loc[revise, "available_at"] + pd.Timedelta(microseconds=1)
-    seen = np.maximum(revisions["available_at"].to_numpy(), after_old.to_numpy())
-    revisions["available_at"] = pd.DatetimeIndex(np.maximum(seen, instant.to_datetime64())).tz_localize("UTC")
+    # Never before the rule's instant, never before it was seen, and always after the version it replaces.
+    earliest = np.maximum(
+        _naive_utc(revisions["available_at"]), np.datetime64(now.astimezone(dt.UTC).replace(tzinfo=None))
+    )
+    seen = np.maximum(earliest, _naive_utc(old.loc[revise, "available_at"]) + np.timedelta64(1, "us"))
+    revisions["available_at"] = pd.DatetimeIndex(seen.astype("datetime64[ns]")).tz_localize("UTC")
+    # A page from the cache was fetched before; it was compared with what is stored now.
+    revisions["retrieved_at"] = pd.Timestamp(now).tz_convert("UTC")
     parts = [part for part in (stored, new_dates, revisions) if len(part)]
     return pd.concat(parts, ignore_index=True)
 
@@ -198,6 +203,15 @@ def current_versions(observations: pd.DataFrame) -> pd.DataFrame:
 def _resolve_all(
     settings: Settings, pair: PairSpec, sources: Mapping[str, Source], now: dt.datetime, held: pd.DataFrame
 ) -> dict[str, Resolved]:
+    for name in pair.all_series:
+        unknown = [source for source in pair.chains[name] if source not in sources]
+        if unknown:
+            raise ConfigError(
+                f"Pair {pair.id}: the chain of {name} names the source {', '.join(map(repr, unknown))}, which does not "
+                f"exist; there are {', '.join(sources)}.",
+                remedy=f"correct `chains.{name}` in the pair's file, or add the source (docs/add-a-source.md).",
+            )
+
     def one(name: str) -> Resolved:
         earliest = (
             min(pair.history_start, settings.platform.backtest.start)
@@ -331,6 +345,10 @@ def _differs(
     left, right = old[list(columns)].to_numpy(float), new[list(columns)].to_numpy(float)
     close = np.isclose(left, right, rtol=_FLOAT_NOISE, atol=atol, equal_nan=True)
     return np.asarray(~close.all(axis=1), dtype=np.bool_)
+
+
+def _naive_utc(instants: pd.Series[Any]) -> npt.NDArray[np.datetime64]:
+    return np.asarray(instants.dt.tz_convert("UTC").dt.tz_localize(None), dtype="datetime64[us]")
 
 
 def _event_dates(rows: pd.DataFrame) -> Dates:
