@@ -38,6 +38,7 @@ RULES: dict[str, str] = {
     "cross_source": "the value disagrees with the declared reference series",
     "spike": "a jump that the next value took back",
     "stale": "one of a run of equal quotes: no trading took place",
+    "revision": "a newer version of the value took its place (set where observations are merged, not here)",
 }
 """Rules in order of precedence among verdicts known at the same instant, and what each says."""
 
