@@ -156,7 +156,7 @@ class Pipeline:
             if (withdrawn[:rows] > instant).any():
                 frame = bars_as_of(observations, pair, np.datetime64(key[0], "D"))
                 return self.stamp(frame, config_hash=config_hash, data_hash=data_hash(frame))
-            frame = longest.iloc[:rows].assign(as_of=pd.Timestamp(key[0]))
+            frame = longest.iloc[:rows].assign(as_of=pd.Timestamp(key[0]).as_unit("ns"))
             return self.stamp(frame, config_hash=config_hash, data_hash=hashes[rows - 1] if rows else content_hash([]))
 
         return LazyFrames([(key,) for key in ends], snapshot)
