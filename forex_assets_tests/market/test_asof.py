@@ -228,6 +228,25 @@ class TestDrivers:
         assert only.loc["tpm", "state"] == "missing"
         assert "withdrawn" in only.loc["tpm", "note"]
 
+    def test_revised_value_counts_once_and_from_its_revision_on(self, configured: Settings) -> None:
+        observations = rows(configured, "tpm", {"2025-06-10": 5.0, "2025-06-11": 5.25, "2025-06-12": 5.5})
+        newer = rows(configured, "tpm", {"2025-06-10": 4.0}, available_at=pd.Timestamp("2025-06-12 15:00", tz="UTC"))
+        observations.loc[0, ["withdrawn_at", "rule"]] = [newer["available_at"].iloc[0], "revision"]
+        both = pd.concat([observations, newer], ignore_index=True)
+        days = np.array(["2025-06-11", "2025-06-12"], dtype="datetime64[D]")
+        rate = (
+            drivers_as_of(both, configured, configured.pair("usdclp"), days).set_index(["series", "as_of"]).loc["tpm"]
+        )
+        assert rate["value"].tolist() == [5.5, 5.5]
+        assert rate["change_1"].tolist() == [0.25, 0.25]
+        # Unwithdrawn, an old version still counts once: the one known last stands.
+        double = pd.concat([observations.assign(withdrawn_at=pd.NaT), newer], ignore_index=True)
+        double["withdrawn_at"] = pd.to_datetime(double["withdrawn_at"], utc=True)
+        tripled = pd.concat([double, rows(configured, "tpm", {"2025-06-09": 1.0})], ignore_index=True)
+        last = drivers_as_of(tripled, configured, configured.pair("usdclp"), days[1:]).set_index("series").loc["tpm"]
+        assert last["change_1"] == 0.25
+        assert np.isnan(last["change_5"])
+
     def test_driver_that_starts_later_says_when(self, shipped: tuple[Settings, pd.DataFrame]) -> None:
         settings, observations = shipped
         day = np.array(["2020-01-02"], dtype="datetime64[D]")

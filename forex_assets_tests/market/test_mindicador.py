@@ -93,6 +93,13 @@ def test_empty_serie_is_an_answer_without_rows_and_is_not_kept(provider: Provide
     assert not cache.exists()
 
 
+def test_empty_page_of_a_closed_year_is_asked_again_after_a_week_only(provider: Provider, ask: Any) -> None:
+    provider.answer = lambda request: Reply(page("dolar"))
+    for days, asked in ((0, 1), (6, 1), (8, 2)):
+        ask(start="2022-01-01", end="2022-12-31", now=NOW + dt.timedelta(days=days))
+        assert len(provider.requests) == asked
+
+
 def test_missing_value_is_no_row(provider: Provider, ask: Any) -> None:
     provider.always(Reply(page("dolar", ("2024-02-15T03:00:00.000Z", None), ("2024-02-14T03:00:00.000Z", 971.56))))
     assert list(ask().frame["value"]) == [971.56]

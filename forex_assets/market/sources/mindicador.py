@@ -31,6 +31,8 @@ from forex_assets.settings import SeriesSpec
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d+)?Z)?$")
 # A year's page is final this long after the year: late corrections have settled.
 _SETTLED_AFTER = dt.timedelta(days=10)
+# An empty page of a closed year may be the provider's lapse: it is asked for again after this long.
+_EMPTY_GOOD_FOR = dt.timedelta(days=7)
 _LONGEST_WAIT = dt.timedelta(days=92)
 _MONTHLY_CHANGE = "ipc"
 
@@ -100,10 +102,10 @@ class MindicadorSource:
     def _page(self, series: SeriesSpec, slug: str, year: int) -> Payload:
         url = f"{self.base_url.rstrip('/')}/{slug}/{year}"
         kept = self.gateway.cached(url, not_before=self._good_since(series, year))
-        if kept is not None:
+        if kept is not None and (_has_rows(kept) or kept.retrieved_at >= self.now - _EMPTY_GOOD_FOR):
             return kept
         payload = self.gateway.get_json(url, label=f"mindicador {slug}/{year}")
-        if isinstance(payload.body, dict) and payload.body.get("serie"):
+        if _has_rows(payload) or (_is_page(payload) and year < self._today().year):
             self.gateway.keep(url, payload)
         return payload
 
@@ -135,6 +137,14 @@ class MindicadorSource:
 
     def _today(self) -> dt.date:
         return AsOf(self.now).date
+
+
+def _is_page(payload: Payload) -> bool:
+    return isinstance(payload.body, dict) and isinstance(payload.body.get("serie"), list)
+
+
+def _has_rows(payload: Payload) -> bool:
+    return _is_page(payload) and bool(payload.body["serie"])
 
 
 def parse_page(body: Any, address: MindicadorAddress, label: str) -> pd.DataFrame:
