@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import logging
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -89,9 +90,13 @@ def test_failure_that_a_retry_cures_is_not_seen(provider: Provider) -> None:
 @pytest.mark.capability("L18")
 def test_unreachable_host_is_asked_once_however_many_threads_want_it() -> None:
     asked: list[str] = []
+    another = threading.Event()
 
     def refuse(request: httpx.Request) -> httpx.Response:
         asked.append(request.url.path)
+        if len(asked) > 1:
+            another.set()
+        another.wait(0.3)  # hold the first request so that the other threads arrive while it is under way
         raise httpx.ConnectError("Connection refused", request=request)
 
     gateway = HttpGateway(FAST, cache_dir=None, now=NOW, transport=httpx.MockTransport(refuse))
