@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forex_assets import market
 from forex_assets.clock import calendar_for
 from forex_assets.market.quality import apply_quality, observation_schema
 from forex_assets.settings import QualitySettings, SeriesSpec, Settings
+from forex_assets_tests.conftest import REPO
 from forex_assets_tests.market.observed import MARKET, NOW, YAHOO, from_file
 
 pytestmark = pytest.mark.capability("E03")
@@ -158,6 +160,52 @@ def test_judged_files_satisfy_the_schema_of_their_series(judged: pd.DataFrame, c
     specs = {**configured.series, YAHOO.id: YAHOO, MARKET.id: MARKET}
     for name, rows in judged.groupby("series"):
         observation_schema(specs[str(name)]).validate(rows, lazy=True)
+
+
+COUNTED = ("calendar", "unit", "range", "cross_source", "stale")
+
+
+def documented_row(name: str, rules: pd.Series[Any]) -> str:
+    counts = rules.value_counts()
+    other = int(rules.notna().sum() - counts.reindex(list(COUNTED), fill_value=0).sum())
+    cells = [f"`{name}`", f"{len(rules):,}", *(str(counts.get(rule, 0)) for rule in COUNTED), str(other)]
+    return "| " + " | ".join([*cells, f"{rules.notna().mean():.2%}"]) + " |"
+
+
+def test_the_documented_table_is_what_the_rules_catch(judged: pd.DataFrame) -> None:
+    text = (REPO / "docs" / "data-quality.md").read_text(encoding="utf-8")
+    measured = [documented_row(str(name), rows["rule"]) for name, rows in judged.groupby("series")]
+    assert [line for line in text.splitlines() if line in measured] == measured
+
+
+@pytest.mark.capability("E11")
+def test_every_ecb_cross_keeps_every_row(market_data_dir: Path, configured: Settings) -> None:
+    frames, specs = [], {}
+    for path in sorted(market_data_dir.glob("fx_*_ecb_daily.csv")):
+        values = pd.read_csv(path).iloc[:, -1]
+        update = {"id": path.name.split("_")[1], "range": (values.min() / 2, values.max() * 2)}
+        spec = configured.series["eurusd_ecb"].model_copy(update=update)
+        specs[spec.id] = spec
+        frames.append(from_file(market_data_dir, spec, path.name, "value"))
+    assert len(frames) == 12
+    out = apply_quality(pd.concat(frames, ignore_index=True), specs, configured.platform.quality, now=NOW)
+    assert out["rule"].isna().all()
+
+
+def test_the_series_shipped_with_the_package_keep_every_row(configured: Settings) -> None:
+    folder = Path(market.__file__).parent / "embedded"
+    shipped = {spec.id: spec for spec in configured.series.values() if "embedded" in spec.addresses}
+    assert len(shipped) >= 8
+    frames = []
+    for spec in shipped.values():
+        address = spec.addresses["embedded"]
+        rows = from_file(folder, spec, address["file"] + ".gz", address.get("column", "value"))
+        if address.get("sessions_only"):
+            days = rows["event_time"].dt.tz_localize(None).to_numpy().astype("datetime64[D]")
+            rows = rows[calendar_for(spec.calendar).is_open(days)]
+        frames.append(rows)
+    out = apply_quality(pd.concat(frames, ignore_index=True), shipped, configured.platform.quality, now=NOW)
+    assert out["rule"].isna().all()
 
 
 def test_limits_are_ordered(limits: QualitySettings) -> None:
