@@ -401,6 +401,23 @@ class Pipeline:
         matured = np.isin(targets, known["target_date"].to_numpy("datetime64[D]"))
         return [pd.Timestamp(day).date() for day in asked[matured]]
 
+    def evaluable(
+        self, pair_id: str, horizon: str, days: Iterable[dt.date], *, as_of: dt.date
+    ) -> tuple[list[dt.date], dict[dt.date, str]]:
+        """Return those of ``days`` whose stored forecast has matured by ``as_of``, and the withheld ones with reasons.
+
+        A forecast judged bad is never evaluated; it must not keep its neighbours in a range from being so.
+        """
+        ready: list[dt.date] = []
+        withheld: dict[dt.date, str] = {}
+        for day in self.matured_as_ofs(pair_id, horizon, days, as_of=as_of):
+            verdict = self.store.info(schemas.FORECAST, pair_id, (horizon, day_key(day))).verdict
+            if verdict.state == "bad":
+                withheld[day] = "; ".join(verdict.reasons)
+            else:
+                ready.append(day)
+        return ready, withheld
+
     def performance(
         self, pair_id: str, horizon: str, backtest: pd.DataFrame, *, as_of: dt.date | None = None
     ) -> pd.DataFrame:

@@ -183,8 +183,9 @@ def _run_pair(runner: Runner, outcome: PairOutcome, days: int, progress: Progres
     for name, span in spans.items():
         forecast_keys = [key for key in pipeline.store.keys(schemas.FORECAST, pair.id) if key[0] == name]
         made = [dt.date.fromisoformat(key[1]) for key in forecast_keys if span.first.isoformat() <= key[1] <= last]
-        matured = pipeline.matured_as_ofs(pair.id, name, made, as_of=as_of)[-days:]
-        ranges = contiguous(matured, calendar)
+        ready, withheld = pipeline.evaluable(pair.id, name, made, as_of=as_of)
+        ranges = contiguous(ready[-days:], calendar)
+        outcome.notes += [f"{name}: the forecast of {day} is withheld ({why})." for day, why in withheld.items()]
         if not ranges:
             outcome.notes.append(f"{name}: no forecast has matured by {as_of}.")
         for part in ranges:

@@ -7,7 +7,6 @@ import datetime as dt
 import dagster as dg
 
 from forex_assets import schemas
-from forex_assets.clock import calendar_for
 from forex_assets.defs import jobs
 from forex_assets.defs.partitions import partition_key
 from forex_assets.ops.alerts import Alert, Outbox
@@ -21,7 +20,9 @@ ACTIVE = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 ]
+FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 LOOK_BACK_DAYS = 5
+MAX_ATTEMPTS = 3
 RANGES_PER_TICK = 8
 
 
@@ -30,11 +31,18 @@ def in_progress(instance: dg.DagsterInstance, job: str, **tags: str) -> bool:
     return bool(instance.get_run_ids(dg.RunsFilter(job_name=job, tags=tags, statuses=ACTIVE), limit=1))
 
 
+def failed_attempts(instance: dg.DagsterInstance, job: str, **tags: str) -> int:
+    """Return how many runs of this job with these tags failed or were cancelled, counted up to the limit."""
+    filters = dg.RunsFilter(job_name=job, tags=tags, statuses=FAILED)
+    return len(instance.get_run_ids(filters, limit=MAX_ATTEMPTS))
+
+
 def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.SensorDefinition]:
     """Return the sensors of one pair."""
     horizons = pipeline.settings.horizons
     forecast_job = jobs.job_name(pair.id, jobs.FORECAST)
     evaluation_job = jobs.job_name(pair.id, jobs.EVALUATION)
+    calendar = pipeline.calendar(pair.id)
 
     @dg.sensor(
         name=f"{pair.id}_forecast_new_bars",
@@ -49,19 +57,24 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.SensorDefinition]:
         )
         if not missing:
             return dg.SensorResult(skip_reason=f"Every recent day of {pair.id} with bars has its forecasts.")
-        requests = []
+        first, last = next(iter(horizons)), list(horizons)[-1]
+        requests, waiting = [], []
         for day in missing:
-            first, last = next(iter(horizons)), list(horizons)[-1]
-            written = store.info(schemas.BARS, pair.id, (day,)).written_at
+            written = store.info(schemas.BARS, pair.id, (day,)).written_at.isoformat()
+            attempts = failed_attempts(context.instance, forecast_job, as_of=day, bars_written_at=written)
             if in_progress(context.instance, forecast_job, as_of=day):
-                continue
-            requests.append(
-                dg.RunRequest(
-                    run_key=f"{pair.id}-{day}-{written.isoformat()}",
-                    tags={**jobs.range_tags(f"{day}|{first}", f"{day}|{last}"), "pair": pair.id, "as_of": day},
+                waiting.append(f"{day}: in progress")
+            elif attempts >= MAX_ATTEMPTS:
+                waiting.append(f"{day}: failed {attempts} times on these bars")
+            else:
+                tags = {"pair": pair.id, "as_of": day, "bars_written_at": written}
+                requests.append(
+                    dg.RunRequest(
+                        run_key=f"{pair.id}-{day}-{written}-{attempts}",
+                        tags={**jobs.range_tags(f"{day}|{first}", f"{day}|{last}"), **tags},
+                    )
                 )
-            )
-        return dg.SensorResult(run_requests=requests)
+        return dg.SensorResult(run_requests=requests) if requests else dg.SensorResult(skip_reason="; ".join(waiting))
 
     @dg.sensor(
         name=f"{pair.id}_evaluate_matured",
@@ -77,19 +90,25 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.SensorDefinition]:
         newest = store.info(schemas.BARS, pair.id, (days[-1].isoformat(),)).meta.get("newest_event_date")
         if newest is None:
             return dg.SensorResult(skip_reason=f"The newest bars of {pair.id}, for {days[-1]}, are empty.")
-        calendar = calendar_for(pair.calendars)
-        missing = matured_targets(
+        due = matured_targets(
             store.keys(schemas.FORECAST, pair.id),
             store.keys(schemas.EVALUATION, pair.id),
             horizons,
             calendar,
             dt.date.fromisoformat(newest),
         )
-        requests = []
-        for horizon, waiting in missing.items():
+        requests: list[dg.RunRequest] = []
+        notes: list[str] = []
+        for horizon, made in due.items():
             if in_progress(context.instance, evaluation_job, pair=pair.id, horizon=horizon):
+                notes.append(f"{horizon}: in progress")
                 continue
-            for span in contiguous(waiting, calendar)[:RANGES_PER_TICK]:
+            # A forecast judged bad, or a target date whose value never came, must not hold up its neighbours.
+            ready, withheld = pipeline.evaluable(pair.id, horizon, made, as_of=days[-1])
+            if len(ready) < len(made):
+                unknown = len(made) - len(ready) - len(withheld)
+                notes.append(f"{horizon}: {len(withheld)} judged bad, {unknown} without a value of their target date")
+            for span in contiguous(ready, calendar)[:RANGES_PER_TICK]:
                 first, last = span.first.isoformat(), span.last.isoformat()
                 requests.append(
                     dg.RunRequest(
@@ -101,9 +120,11 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.SensorDefinition]:
                         },
                     )
                 )
-        if not requests:
-            return dg.SensorResult(skip_reason=f"No matured forecast of {pair.id} waits for its evaluation.")
-        return dg.SensorResult(run_requests=requests)
+        if requests:
+            return dg.SensorResult(run_requests=requests)
+        return dg.SensorResult(
+            skip_reason="; ".join([f"No matured forecast of {pair.id} waits for its evaluation.", *notes])
+        )
 
     return [forecast_new_bars, evaluate_matured]
 
@@ -115,7 +136,7 @@ def build_failure_sensor(settings: Settings) -> dg.SensorDefinition:
     def run_failures(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
         error = context.failure_event.message or "no message"
-        steps = [event.step_key for event in context.get_step_failure_events() if event.step_key]
+        steps = sorted(event.step_key for event in context.get_step_failure_events() if event.step_key)
         Outbox.from_settings(settings).append(
             Alert(
                 kind="run_failure",
@@ -123,7 +144,8 @@ def build_failure_sensor(settings: Settings) -> dg.SensorDefinition:
                 pair=run.tags.get("pair", "all"),
                 title=f"Run of {run.job_name} failed",
                 body=f"{error} Steps: {', '.join(steps) or 'none started'}. Run {run.run_id}.",
-                key=f"run_failure:{run.job_name}",
+                # The fault, not the run: a job that keeps failing in the same step is one alert per cool-down.
+                key=":".join(["run_failure", run.job_name, run.tags.get("horizon", "all"), *steps]),
                 created_at=dt.datetime.now(tz=dt.UTC),
             )
         )
