@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,10 @@ def pip(*arguments: str | Path) -> None:
     command = [sys.executable, "-m", "pip", *map(str, arguments), "--quiet", "--no-deps"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @pytest.fixture(scope="session")
@@ -147,12 +153,30 @@ def test_constraints_pin_every_dependency_once() -> None:
     lines = (REPO / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
     assert all(re.fullmatch(r"[A-Za-z0-9_.\-]+==[A-Za-z0-9.]+", pin) for pin in pins)
-    names = [re.sub(r"[-_.]+", "-", pin.split("==")[0]).lower() for pin in pins]
+    names = [canonical(pin.split("==")[0]) for pin in pins]
     assert len(names) == len(set(names))
     wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
     for requirement in wanted:
-        name = re.split(r"[\[<>=!~ ;]", requirement)[0]
-        assert re.sub(r"[-_.]+", "-", name).lower() in names, requirement
+        assert canonical(re.split(r"[\[<>=!~ ;]", requirement)[0]) in names, requirement
+
+
+def test_every_import_of_the_package_is_a_declared_dependency() -> None:
+    project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {canonical(re.split(r"[\[<>=!~ ;]", text)[0]) for text in project["dependencies"]}
+    providers = packages_distributions()
+    undeclared = {}
+    for path in sorted((REPO / "forex_assets").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                modules = [node.module]
+            else:
+                continue
+            for name in {module.split(".")[0] for module in modules} - {"forex_assets"} - sys.stdlib_module_names:
+                if not declared & {canonical(provider) for provider in providers.get(name, [])}:
+                    undeclared[name] = path.relative_to(REPO).as_posix()
+    assert undeclared == {}
 
 
 def bootstrap(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
