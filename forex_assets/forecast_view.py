@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,17 +25,27 @@ def forecast_of(pipeline: Pipeline, pair_id: str, as_of: dt.date | None, horizon
     ------
     UnusableSliceError
         When the stored forecast is judged bad.
+    DataError
+        When no value of the pair's target was known by the end of that day, or the last one is too old.
     """
+    from forex_assets.market.asof import bars_as_of
+
     pair = pipeline.settings.pair(pair_id)
-    day = as_of or (pipeline.snapshot_days(pair_id) or [pipeline.default_as_of(pair_id, now=utc_now())])[-1]
+
+    @cache
+    def observations() -> pd.DataFrame:
+        stored = pipeline.stored_observations(pair_id)
+        return stored if stored is not None else pipeline.ingest(pair_id, now=utc_now())["observations"]
+
+    stored_days = pipeline.snapshot_days(pair_id)
+    day = as_of or (stored_days[-1] if stored_days else _newest_day(pipeline, pair_id, observations()))
     rows: list[dict[str, Any]] = []
     bars: pd.DataFrame | None = None
-    source = ""
     for horizon in horizons:
         frame = _stored(pipeline, pair_id, horizon, day)
         stored = frame is not None
         if frame is None:
-            bars = bars if bars is not None else pipeline.bars(pair_id, [day])[(day_key(day),)]
+            bars = bars if bars is not None else bars_as_of(observations(), pair, day)
             frame = pipeline.forecast_on(pair_id, horizon, bars, [day])[(horizon, day_key(day))]
         target = frame.loc[frame["is_target"]]
         rows.append(
@@ -52,7 +63,6 @@ def forecast_of(pipeline: Pipeline, pair_id: str, as_of: dt.date | None, horizon
         )
     history = bars if bars is not None else pipeline.snapshot(pair_id, day).bars
     good = history.loc[history["withdrawn_at"].isna()]
-    source = str(good["source"].iloc[-1])
     return {
         "pair": pair.id,
         "label": pair.label,
@@ -60,9 +70,19 @@ def forecast_of(pipeline: Pipeline, pair_id: str, as_of: dt.date | None, horizon
         "as_of": day.isoformat(),
         "last_value": float(good["value"].iloc[-1]),
         "last_event_date": day_key(np.datetime64(good["event_date"].iloc[-1])),
-        "source": source,
+        "source": str(good["source"].iloc[-1]),
         "horizons": rows,
     }
+
+
+def _newest_day(pipeline: Pipeline, pair_id: str, observations: pd.DataFrame) -> dt.date:
+    """Return the last business day with a usable value of the target, not after today in Santiago."""
+    from forex_assets.clock import AsOf
+    from forex_assets.market.asof import newest_usable_date
+
+    newest = newest_usable_date(observations, pipeline.settings.pair(pair_id))
+    day = np.datetime64(min(newest, AsOf(utc_now().to_pydatetime()).date), "D")
+    return pd.Timestamp(pipeline.calendar(pair_id).roll_back(np.array([day]))[0]).date()
 
 
 def _stored(pipeline: Pipeline, pair_id: str, horizon: str, day: dt.date) -> pd.DataFrame | None:

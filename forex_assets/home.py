@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import MutableMapping
 from pathlib import Path
 
 from forex_assets.errors import StoreError
 from forex_assets.settings import Settings
+
+HOME_VARIABLES = (
+    "FOREX_HOME",
+    "DAGSTER_HOME",
+    "DAGSTER_CLI_ASSET_MATERIALIZE_MODULE_NAME",
+    "MPLCONFIGDIR",
+    "NUMBA_CACHE_DIR",
+)
+"""What :func:`prepare_home` sets, so that every tool started afterwards writes under the home folder."""
 
 
 def dagster_home(settings: Settings, environ: MutableMapping[str, str] = os.environ) -> Path:
@@ -35,6 +45,10 @@ def prepare_home(settings: Settings, environ: MutableMapping[str, str] = os.envi
             temporary = target.with_name(f".dagster.yaml.{os.getpid()}.tmp")
             shutil.copyfile(settings.config_dir / "dagster.yaml", temporary)
             temporary.replace(target)
+        # The folders may be there already and yet take no file: find out before Dagster does.
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable.") as probe:
+            probe.write(b"0" * 4096)
+            probe.flush()
     except OSError as error:
         raise StoreError(
             f"Cannot prepare the home folder {settings.home}: {error.strerror or error}.",

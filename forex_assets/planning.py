@@ -27,6 +27,11 @@ def _date(day: np.datetime64) -> dt.date:
     return dt.date.fromisoformat(str(day.astype("datetime64[D]")))
 
 
+def last_business_day(day: dt.date, calendar: BusinessCalendar) -> dt.date:
+    """Return ``day``, or the business day before it when it is none."""
+    return _date(calendar.roll_back(np.array([day], dtype="datetime64[D]"))[0])
+
+
 def forecast_days(as_of: dt.date, horizon_days: int, days: int, calendar: BusinessCalendar, first: dt.date) -> DayRange:
     """Return the as_of days to forecast: the last ``days`` business days and those behind the last ``days`` targets.
 

@@ -133,11 +133,14 @@ def quarantined_rows(pipeline: Pipeline, pair_id: str) -> int:
 def missing_pieces(pipeline: Pipeline, pair_id: str, day: str) -> list[str]:
     """Return what is not there, each with its reason."""
     store = pipeline.store
-    notes = []
+    silent: dict[str, list[str]] = {}
     for entry in source_summary(pipeline, pair_id):
         if not entry["answered_by"]:
-            reasons = "; ".join(f"{name}: {why}" for name, why in entry["others"].items())
-            notes.append(f"series {entry['series']}: no source answered ({reasons})")
+            reasons = "; ".join(
+                f"{name}: {why.removeprefix('not_configured: ')}" for name, why in entry["others"].items()
+            )
+            silent.setdefault(reasons, []).append(entry["series"])
+    notes = [f"{', '.join(names)}: no source answered ({reasons})" for reasons, names in silent.items()]
     for horizon in pipeline.settings.horizons:
         if not store.exists(schemas.FORECAST, pair_id, (horizon, day)):
             notes.append(f"forecast {horizon}: not made for {day}")

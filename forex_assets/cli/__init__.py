@@ -5,13 +5,15 @@ Exit codes: 0 done, 1 found wanting or failed, 2 wrong use, 3 ready with reserva
 
 from __future__ import annotations
 
+import sqlite3
 import sys
+from types import TracebackType
 
 import typer
 
 from forex_assets.cli import maintenance, reading, running
 from forex_assets.cli.common import report_error
-from forex_assets.errors import ForexError
+from forex_assets.errors import ForexError, StoreError
 
 app = typer.Typer(
     name="forex",
@@ -24,25 +26,27 @@ running.register(app)
 reading.register(app)
 maintenance.register(app)
 
+DEBUG = "--debug"
+
 
 @app.callback()
-def options(debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error.")) -> None:
-    """Options of every command."""
-    global _debug
-    _debug = debug
-
-
-_debug = False
+def options(debug: bool = typer.Option(False, DEBUG, help="Show the traceback of an error.")) -> None:
+    """Options of every command, before or after its name."""
 
 
 def main() -> None:
-    """Run the command and turn typed errors into one readable message and an exit code."""
-    from forex_assets.ops.secrets import redact
+    """Run the command; an error becomes a readable message and an exit code, with ``--debug`` a traceback."""
+    from forex_assets.ops.secrets import install_redaction, redact
 
+    install_redaction()
+    arguments = sys.argv[1:]
+    debug = DEBUG in arguments
+    if not debug:
+        sys.excepthook = _readable_failure
     try:
-        app(prog_name="forex")
+        typer.main.get_command(app)([item for item in arguments if item != DEBUG], prog_name="forex")
     except ForexError as error:
-        if _debug:
+        if debug:
             raise
         report_error(error, redact)
         sys.exit(error.exit_code)
@@ -50,6 +54,40 @@ def main() -> None:
         # The reader of a pipe (head, less) has gone; there is nobody left to tell.
         sys.stderr.close()
         sys.exit(0)
+
+
+def _readable_failure(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Report an error nobody foresaw: what it was, and how to see more."""
+    from forex_assets.ops.secrets import redact
+
+    if not issubclass(kind, Exception):
+        sys.stderr.write("Interrupted. What was stored before stays; run the command again to go on.\n")
+        return
+    report_error(as_forex_error(error), redact)
+
+
+def as_forex_error(error: BaseException) -> ForexError:
+    """Return the typed error for one that came from the operating system, SQLite, or a mistake in this program."""
+    cause: BaseException | None = error
+    while cause is not None:
+        # SQLAlchemy keeps the driver's error in ``orig``.
+        for candidate in (cause, getattr(cause, "orig", None)):
+            if isinstance(candidate, OSError):
+                where = f" {candidate.filename}" if candidate.filename else ""
+                return StoreError(
+                    f"Cannot read or write{where}: {candidate.strerror or candidate}.",
+                    remedy="see that the home folder (FOREX_HOME) is writable and has space: `forex doctor`.",
+                )
+            if isinstance(candidate, sqlite3.Error):
+                return StoreError(
+                    f"Dagster's database in the home folder refused: {candidate}.",
+                    remedy="see that the home folder (FOREX_HOME) is writable and has space: `forex doctor`.",
+                )
+        cause = cause.__cause__ or cause.__context__
+    return ForexError(
+        f"Unexpected {type(error).__name__}: {error}.",
+        remedy=f"run the command again with {DEBUG} to see where, and report it.",
+    )
 
 
 if __name__ == "__main__":

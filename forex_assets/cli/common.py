@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import re
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from forex_assets.errors import ForexError, ValidationError
+from forex_assets.errors import DataError, ForexError, StoreError, ValidationError
 from forex_assets.settings import Settings, load_settings
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 PairOption = Annotated[str | None, typer.Option("--pair", help="Pair ids, comma-separated, or `all`.")]
-OnePairOption = Annotated[str, typer.Option("--pair", help="Pair id.")]
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="Day YYYY-MM-DD; default: the newest with data.")]
 HorizonOption = Annotated[str, typer.Option("--horizon", help="7d, 15d, 30d, 90d or all.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
+Result = TypeVar("Result")
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 
 
@@ -58,6 +61,28 @@ def parse_day(text: str | None, name: str) -> dt.date | None:
         raise ValidationError(f"{name} {text!r} is not a day: {error}.", remedy="correct month and day.") from error
 
 
+def parse_as_of(text: str | None) -> dt.date | None:
+    """Return the day of ``--as-of``, which must have begun in the desk's zone.
+
+    Raises
+    ------
+    ValidationError
+        When it is no day, or one that is still to come: nothing can be known at its end yet.
+    """
+    day = parse_day(text, "--as-of")
+    if day is None:
+        return None
+    from forex_assets.clock import AsOf
+    from forex_assets.pipeline import utc_now
+
+    today = AsOf(utc_now().to_pydatetime()).date
+    if day > today:
+        raise ValidationError(
+            f"--as-of {day} has not begun; in Santiago it is {today}.", remedy=f"choose a day up to {today}."
+        )
+    return day
+
+
 def parse_pairs(settings: Settings, text: str | None) -> list[str]:
     """Return the pairs named, each checked; None or ``all`` means every configured one."""
     if text is None or text == "all":
@@ -83,18 +108,81 @@ def parse_horizons(settings: Settings, text: str) -> list[str]:
     return names
 
 
+def each_pair(
+    names: Sequence[str], make: Callable[[str], Result], *, may_skip: bool
+) -> tuple[list[Result], list[dict[str, str]]]:
+    """Return what ``make`` gives for each pair and, where skipping is allowed, which pairs have no data and why.
+
+    ``--pair all`` means every pair that has data; a pair named must have them.
+
+    Raises
+    ------
+    DataError
+        When a pair that may not be skipped has no data, or no pair has any.
+    """
+    made: list[Result] = []
+    skipped: list[dict[str, str]] = []
+    for name in names:
+        try:
+            made.append(make(name))
+        except (DataError, StoreError) as error:
+            if not may_skip:
+                raise
+            skipped.append({"pair": name, "message": error.message, "remedy": error.remedy})
+    if not made:
+        why = "; ".join(entry["message"] for entry in skipped)
+        raise DataError(f"No pair has the data for this. {why}", remedy=skipped[0]["remedy"])
+    for entry in skipped:
+        typer.echo(f"{entry['pair']}: skipped. {entry['message']}", err=True)
+    return made, skipped
+
+
 def settings_with(data_dir: str | None = None) -> Settings:
-    """Return the settings, with another market-data folder when one is given."""
+    """Return the settings; with a data folder given, that folder and the embedded series, and no live provider.
+
+    Raises
+    ------
+    ValidationError
+        When the folder does not exist.
+    """
     if data_dir is None:
         return load_settings()
     import os
+    from pathlib import Path
 
-    return load_settings(environ={**os.environ, "FOREX_DATA_DIR": data_dir})
+    folder = Path(data_dir).expanduser().absolute()
+    if not folder.is_dir():
+        raise ValidationError(
+            f"--data-dir {data_dir!r} is not an existing folder.",
+            remedy="name a folder of market data (docs/data-sources.md).",
+        )
+    return load_settings(environ={**os.environ, "FOREX_DATA_DIR": str(folder), "FOREX_OFFLINE": "1"})
+
+
+def stdout() -> Console:
+    """Return the console results are printed on: as wide as the terminal, ``COLUMNS``, or 80."""
+    from rich.console import Console
+
+    return Console(highlight=False)
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON on stdout."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str, allow_nan=False))
+    """Print a value as strict JSON on stdout; a number that is not finite becomes ``null``."""
+    typer.echo(json.dumps(_strict(value), indent=2, ensure_ascii=False, default=_plain, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    return _strict(value.item()) if hasattr(value, "item") else str(value)
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    return value
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -103,10 +191,10 @@ def number(value: float, digits: int = 2) -> str:
 
 
 def digits_for(value: float) -> int:
-    """Return how many decimals a price of this size needs."""
-    return 2 if value >= 100 else 4
+    """Return how many decimals a price of this size needs: about six figures in all."""
+    return next((digits for limit, digits in ((10_000, 0), (2_000, 1), (100, 2)) if value >= limit), 4)
 
 
-def bracket(values: Sequence[float], digits: int) -> str:
+def price_range(values: Sequence[float], digits: int) -> str:
     """Return an interval: ``901.10 – 950.20``."""
     return f"{number(values[0], digits)} – {number(values[1], digits)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import webbrowser
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,19 +15,27 @@ from forex_assets.cli.common import (
     HorizonOption,
     JsonOption,
     PairOption,
-    bracket,
-    digits_for,
-    number,
+    each_pair,
+    parse_as_of,
     parse_day,
     parse_horizons,
     parse_pairs,
     print_json,
     settings_with,
+    stdout,
 )
 from forex_assets.errors import DataError, StoreError, ValidationError
 from forex_assets.settings import load_settings
 
-DataDirOption = Annotated[str | None, typer.Option("--data-dir", help="Folder of market data for this command only.")]
+if TYPE_CHECKING:
+    from forex_assets.pipeline import Pipeline
+
+DataDirOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data-dir", help="Market data of this folder for this command only: nothing is stored, no provider is asked."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -46,63 +54,20 @@ def forecast(
     json_output: JsonOption = False,
 ) -> None:
     """Show the forecast of a day: the stored one, or the same computed on the spot from what was known then."""
+    from forex_assets.cli.show import print_forecasts
     from forex_assets.forecast_view import forecast_of
     from forex_assets.pipeline import Pipeline
 
     settings = load_settings()
     pipeline = Pipeline(settings)
-    day = parse_day(as_of, "--as-of")
+    day = parse_as_of(as_of)
     names = parse_horizons(settings, horizon)
-    results = [
-        forecast_of(pipeline, name, day, names) for name in parse_pairs(settings, pair or next(iter(settings.pairs)))
-    ]
+    wanted = parse_pairs(settings, pair or next(iter(settings.pairs)))
+    results, skipped = each_pair(wanted, lambda name: forecast_of(pipeline, name, day, names), may_skip=pair == "all")
     if json_output:
-        print_json(results if len(results) > 1 else results[0])
-        return
-    _print_forecasts(results)
-
-
-def _print_forecasts(results: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    for result in results:
-        digits = digits_for(result["last_value"])
-        table = Table(
-            title=f"{result['label']}, as of {result['as_of']}, last {number(result['last_value'], digits)} "
-            f"({result['last_event_date']}, {result['source']})",
-            title_justify="left",
-            show_edge=False,
-        )
-        for column in (
-            "Tenor",
-            "Target",
-            "Model",
-            "Centre",
-            "80% range",
-            "95% range",
-            "RW 95% range",
-            "Calibrated",
-            "From",
-        ):
-            table.add_column(
-                column, justify="left" if column in ("Tenor", "Target", "Model") else "right", no_wrap=True
-            )
-        for row in result["horizons"]:
-            active, walk = row["active"], row["random_walk"]
-            table.add_row(
-                row["horizon"],
-                active["target_date"],
-                active["model"],
-                number(active["mean"], digits),
-                bracket(active["interval_80"], digits),
-                bracket(active["interval_95"], digits),
-                bracket(walk["interval_95"], digits),
-                active["calibrated_from"] or "no",
-                "store" if row["stored"] else "computed now",
-            )
-        console.print(table)
+        print_json({"pairs": results, "skipped": skipped})
+    else:
+        print_forecasts(stdout(), results)
 
 
 def backtest(
@@ -116,7 +81,10 @@ def backtest(
     json_output: JsonOption = False,
 ) -> None:
     """Walk forward through history, point-in-time, and score every model beside the random walk."""
+    import pandas as pd
+
     from forex_assets.backtest_view import backtest_rows, backtest_scores
+    from forex_assets.cli.show import print_backtest
     from forex_assets.pipeline import Pipeline
 
     settings = settings_with(data_dir)
@@ -125,24 +93,24 @@ def backtest(
         raise ValidationError(f"--start {first} is after --end {last}.", remedy="swap them.")
     target = _writable(out)
     pipeline = Pipeline(settings)
-    rows = backtest_rows(
-        pipeline,
-        parse_pairs(settings, pair or next(iter(settings.pairs))),
-        parse_horizons(settings, horizon),
-        start=first,
-        end=last,
-        every=every,
-        fresh=data_dir is not None,
-    )
+    names = parse_horizons(settings, horizon)
+
+    def rows_of(name: str) -> pd.DataFrame:
+        return backtest_rows(pipeline, [name], names, start=first, end=last, every=every, fresh=data_dir is not None)
+
+    wanted = parse_pairs(settings, pair or next(iter(settings.pairs)))
+    made, skipped = each_pair(wanted, rows_of, may_skip=pair == "all")
+    rows = pd.concat(made, ignore_index=True)
     if target is not None:
         from forex_assets.store.files import LocalFiles
 
         LocalFiles(target.parent).write_all([(target.name, _parquet(rows))])
     scores = backtest_scores(pipeline, rows)
     if json_output:
-        print_json({"rows": len(rows), "out": str(target) if target else None, "scores": scores})
+        out_path = str(target) if target else None
+        print_json({"rows": len(rows), "out": out_path, "scores": scores, "skipped": skipped})
         return
-    _print_scores(scores, len(rows), target)
+    print_backtest(stdout(), scores, len(rows), str(target) if target else None)
 
 
 def _parquet(rows: Any) -> bytes:
@@ -164,46 +132,6 @@ def _writable(out: str | None) -> Path | None:
     return target
 
 
-def _print_scores(scores: list[dict[str, Any]], rows: int, target: Path | None) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    table = Table(
-        title="Backtest, every model beside the random walk on the same targets", title_justify="left", show_edge=False
-    )
-    for column in (
-        "Pair",
-        "Tenor",
-        "Model",
-        "n",
-        "eff. n",
-        "80% cover",
-        "95% cover",
-        "IS ratio",
-        "CRPS ratio",
-        "U",
-        "Width 95%",
-    ):
-        table.add_column(column, justify="left" if column in ("Pair", "Tenor", "Model") else "right")
-    for row in scores:
-        table.add_row(
-            row["pair"],
-            f"{row['horizon']}d",
-            row["model"],
-            str(row["n"]),
-            f"{row['n_effective']:.0f}",
-            f"{row['coverage_80']:.1%}",
-            _between(row, "coverage_95", ".1%", ".0%"),
-            _between(row, "interval_score_ratio", ".3f", ".2f"),
-            _between(row, "crps_ratio", ".4f", ".3f"),
-            f"{row['theil_u']:.3f}",
-            number(row["width_95"], digits_for(row["width_95"] * 10)),
-        )
-    console.print(table)
-    console.print(f"{rows} rows" + (f", written to {target}" if target else ""))
-
-
 def status(
     pair: PairOption = None,
     check: Annotated[
@@ -212,6 +140,7 @@ def status(
     json_output: JsonOption = False,
 ) -> None:
     """Show what is stored and how it does; with --check, judge it."""
+    from forex_assets.cli.show import print_status
     from forex_assets.pipeline import Pipeline
     from forex_assets.summary import pair_summary
 
@@ -232,7 +161,7 @@ def status(
     if json_output:
         print_json({"pairs": summaries, "not_stored": empty, "problems": problems})
     else:
-        _print_status(summaries, empty, problems)
+        print_status(stdout(), summaries, empty, problems)
     if check and problems:
         raise typer.Exit(1)
 
@@ -252,93 +181,39 @@ def _problems(summary: dict[str, Any]) -> list[str]:
     return out
 
 
-def _print_status(summaries: list[dict[str, Any]], empty: list[str], problems: list[str]) -> None:
-    from rich.console import Console
-
-    from forex_assets.cli.running import print_summary
-
-    console = Console(highlight=False)
-    for summary in summaries:
-        print_summary(console, summary, [])
-    for name in empty:
-        console.print(f"{name}: nothing stored.")
-    console.print("\n[bold]Problems:[/] " + ("; ".join(problems) if problems else "none found."), soft_wrap=True)
-
-
 def validate(pair: PairOption = None, json_output: JsonOption = False) -> None:
     """Judge coverage, bias and interval score of the matured forecasts of every pair (the weekly validation)."""
+    from forex_assets.cli.show import print_validation
     from forex_assets.pipeline import Pipeline
     from forex_assets.summary import json_value
 
     settings = load_settings()
     pipeline = Pipeline(settings)
     rows: list[dict[str, Any]] = []
-    for name in parse_pairs(settings, pair):
-        keys = pipeline.store.keys(schemas.PERFORMANCE_REPORT, name)
-        if keys:
-            frame = pipeline.store.read(schemas.PERFORMANCE_REPORT, name, keys, allow_bad=True)
-            active = frame.loc[frame["is_active"]]
-            rows.extend({str(k): json_value(v) for k, v in row.items()} for row in active.to_dict("records"))
+    wanted = parse_pairs(settings, pair)
+    for name in wanted:
+        for key in ((horizon,) for horizon in settings.horizons):
+            if pipeline.store.exists(schemas.PERFORMANCE_REPORT, name, key):
+                frame = pipeline.store.read(schemas.PERFORMANCE_REPORT, name, [key], allow_bad=True)
+                active = frame.loc[frame["is_active"]]
+                rows.extend({str(k): json_value(v) for k, v in row.items()} for row in active.to_dict("records"))
     if not rows:
-        raise StoreError("No performance report is stored for these pairs.", remedy="run `forex run` first.")
+        raise StoreError(f"No performance report is stored for {', '.join(wanted)}.", remedy="run `forex run` first.")
+    stored = {row["pair"] for row in rows}
+    empty = [name for name in wanted if name not in stored]
     bad = [row for row in rows if "bad" in (row["coverage_state"], row["bias_state"]) and row["window"] == "live_60"]
     if json_output:
-        print_json({"rows": rows, "bad": len(bad)})
+        print_json({"rows": rows, "bad": len(bad), "not_stored": empty})
     else:
-        _print_validation(rows)
+        print_validation(stdout(), rows)
+        for name in empty:
+            typer.echo(f"{name}: nothing stored; `{_run_command([name], None)}` makes it.", err=True)
+        for row in bad:
+            typer.echo(
+                f"Bad: {row['pair']} {row['horizon']}d, coverage {row['coverage_state']}, bias {row['bias_state']}"
+            )
     if bad:
         raise typer.Exit(1)
-
-
-def _between(row: dict[str, Any], name: str, form: str, end_form: str) -> str:
-    """Return an estimate with its confidence interval; an end nobody could compute is shown as unknown."""
-    if row[name] is None:
-        return "unknown"
-    ends = ", ".join(
-        "?" if row[f"{name}_{end}"] is None else f"{row[f'{name}_{end}']:{end_form}}" for end in ("low", "high")
-    )
-    return f"{row[name]:{form}} \\[{ends}]"
-
-
-def _print_validation(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    table = Table(title="Matured forecasts of the deployed model", title_justify="left", show_edge=False)
-    for column in (
-        "Pair",
-        "Tenor",
-        "Window",
-        "n",
-        "eff. n",
-        "95% cover",
-        "IS ratio",
-        "bias σ",
-        "Coverage",
-        "Bias",
-        "A17",
-        "A18",
-    ):
-        table.add_column(column)
-    for row in rows:
-        ratio = row["interval_score_ratio"]
-        sigma = row["bias_sigma"]
-        table.add_row(
-            row["pair"],
-            f"{row['horizon']}d",
-            row["window"],
-            str(row["n"]),
-            f"{row['n_effective']:.1f}",
-            _between(row, "coverage_95", ".1%", ".0%"),
-            "unknown" if ratio is None else f"{ratio:.3f}",
-            "unknown" if sigma is None else f"{sigma:+.2f}",
-            row["coverage_state"],
-            row["bias_state"],
-            row["coverage_state_classic"],
-            row["bias_state_classic"],
-        )
-    console.print(table)
 
 
 def report(
@@ -356,13 +231,22 @@ def report(
 
     settings = load_settings()
     pipeline = Pipeline(settings)
-    day = parse_day(as_of, "--as-of")
+    day = parse_as_of(as_of)
     written: dict[str, dict[str, str]] = {}
     wanted = parse_pairs(settings, pair or next(iter(settings.pairs)))
-    stored = [name for name in wanted if pipeline.snapshot_days(name)]
-    if not stored:
-        raise DataError(f"Nothing is stored for {', '.join(wanted)}.", remedy="run `forex run` first.")
-    for name in stored:
+    skipped = [
+        name
+        for name in wanted
+        if not (pipeline.snapshot_days(name) if day is None else _stored_on(pipeline, name, day))
+    ]
+    if skipped and (pair != "all" or len(skipped) == len(wanted)):
+        when = f" on {day}" if day else ""
+        raise DataError(
+            f"No bars of {', '.join(skipped)} are stored{when}.", remedy=f"run `{_run_command(skipped, day)}` first."
+        )
+    for name in skipped:
+        typer.echo(f"{name}: skipped, nothing stored; `{_run_command([name], day)}` makes it.", err=True)
+    for name in (name for name in wanted if name not in skipped):
         chosen: dt.date = day or pipeline.snapshot(name).as_of
         if not no_materialize:
             _materialize_report(settings, name, chosen)
@@ -371,13 +255,27 @@ def report(
         folder = settings.home / "reports" / name / chosen.isoformat()
         written[name] = {language: str(folder / f"report_{language}.html") for language in ("es", "en")}
     if json_output:
-        print_json({"reports": written})
+        print_json({"reports": written, "skipped": skipped})
     else:
         for name, paths in written.items():
             for language, path in paths.items():
                 typer.echo(f"{name} ({language}): {path}")
     if open_browser:
-        webbrowser.open(Path(next(iter(written.values()))["es"]).as_uri())
+        _open(Path(next(iter(written.values()))["es"]))
+
+
+def _stored_on(pipeline: Pipeline, pair_id: str, day: dt.date) -> bool:
+    return pipeline.store.exists(schemas.BARS, pair_id, (day.isoformat(),))
+
+
+def _run_command(pairs: list[str], day: dt.date | None) -> str:
+    return f"forex run --pair {','.join(pairs)}" + (f" --as-of {day}" if day else "")
+
+
+def _open(path: Path) -> None:
+    """Open a file in the browser; a host without one is told where the file is."""
+    if not webbrowser.open(path.as_uri()):
+        typer.echo(f"No browser could be started here; open {path} yourself.", err=True)
 
 
 def _materialize_report(settings: Any, pair_id: str, day: dt.date) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
+import numpy as np
 
 from forex_assets import schemas
 from forex_assets.defs import jobs
@@ -16,7 +17,7 @@ from forex_assets.defs.build import build_definitions
 from forex_assets.defs.partitions import partition_key
 from forex_assets.errors import DataError, ForexError
 from forex_assets.pipeline import Pipeline, utc_now
-from forex_assets.planning import contiguous, forecast_days
+from forex_assets.planning import contiguous, forecast_days, last_business_day
 from forex_assets.settings import Settings
 from forex_assets.summary import source_summary
 
@@ -122,6 +123,13 @@ def _run_pair(runner: Runner, outcome: PairOutcome, days: int, progress: Progres
     pair = settings.pair(outcome.pair)
     calendar = pipeline.calendar(pair.id)
     names = list(settings.horizons)
+    limit = settings.platform.forecast.max_last_value_age_business_days
+    if outcome.as_of is not None:
+        asked, outcome.as_of = outcome.as_of, last_business_day(outcome.as_of, calendar)
+        if outcome.as_of != asked:
+            outcome.notes.append(f"{asked} is no business day of {pair.id}; {outcome.as_of}, the last one, is used.")
+        for value in settings.horizons.values():
+            forecast_days(outcome.as_of, value, days, calendar, pair.history_start)
     index = 0
 
     def go(family: str, label: str, count: int, **options: Any) -> None:
@@ -146,9 +154,16 @@ def _run_pair(runner: Runner, outcome: PairOutcome, days: int, progress: Progres
             f"No source has the target series {pair.target.series} of {pair.id} ({why}).",
             remedy="set FOREX_DATA_DIR to a folder that has it, or configure a live provider (docs/data-sources.md).",
         )
+    newest = pipeline.default_as_of(pair.id, now=utc_now())
     if outcome.as_of is None:
-        outcome.as_of = pipeline.default_as_of(pair.id, now=utc_now())
+        outcome.as_of = newest
     as_of = outcome.as_of
+    latest = calendar.add(np.array([newest], dtype="datetime64[D]"), limit)[0].item()
+    if as_of > latest:
+        raise DataError(
+            f"As-of {as_of} is more than {limit} business days after the newest value of {pair.id}, of {newest}.",
+            remedy=f"choose a day up to {latest}, or fetch newer data (a live provider, FOREX_DATA_DIR).",
+        )
     spans = {
         name: forecast_days(as_of, value, days, calendar, pair.history_start)
         for name, value in settings.horizons.items()

@@ -29,7 +29,8 @@ FILE_SUFFIX = "_FILE"
 # A value this short occurs in ordinary words and numbers; it is masked where it stands as a credential, not everywhere.
 _SHORTEST_MASKED_ANYWHERE = 4
 _SECRET_NAME = re.compile(
-    r"(?:^|_)(?:PASS|PASSWD|PASSWORD|PWD|TOKEN|SECRET|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIALS?)(?:_|$)"
+    # PWD alone is the shell's working folder, which error messages have to name.
+    r"(?:^|_)(?:PASS|PASSWD|PASSWORD|(?<=_)PWD|TOKEN|SECRET|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIALS?)(?:_|$)"
 )
 _FIELD = (
     r"(?:[a-z0-9]+[_-]){0,4}(?:user(?:name|_?id)?|login|pass(?:word|wd|phrase)?|pwd|token|secret|credentials?"
