@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from forex_assets.clock import AsOf, as_of_instants, santiago_dates
+from forex_assets.clock import AsOf
 from forex_assets.errors import DataError
+from forex_assets.outcome import settled
 
 Dates = npt.NDArray[np.datetime64]
 DateLike = AsOf | str | dt.date | np.datetime64
@@ -53,26 +54,13 @@ def outcomes(bars: pd.DataFrame, target_dates: npt.ArrayLike, as_of: DateLike) -
     withdrawn = _instants(bars["withdrawn_at"])[keep]
     value = bars["value"].to_numpy(dtype=np.float64)[keep]
 
-    known_on = santiago_dates(available)
-    end_of_day = as_of_instants(known_on)
-    # A value taken back before its first day ended was never known at the end of a day.
-    usable = (known_on <= last_complete_day(as_of)) & ~(withdrawn <= end_of_day) & np.isfinite(value)
-    event, available, value, known_on = event[usable], available[usable], value[usable], known_on[usable]
-
-    order = np.lexsort((available, known_on, event))
-    event, value, known_on = event[order], value[order], known_on[order]
-    new_event = np.ones(len(event), dtype=bool)
-    new_event[1:] = event[1:] != event[:-1]
-    first_day = known_on[new_event][np.cumsum(new_event) - 1] if len(event) else known_on
-    on_first_day = known_on == first_day
-    event, value, known_on = event[on_first_day], value[on_first_day], known_on[on_first_day]
-    newest = np.ones(len(event), dtype=bool)
-    newest[:-1] = event[1:] != event[:-1]
+    dates, actual, matured_on = settled(event, available, withdrawn, value)
+    known = matured_on <= last_complete_day(as_of)
     return pd.DataFrame(
         {
-            "target_date": event[newest].astype("datetime64[ns]"),
-            "actual": value[newest],
-            "matured_on": known_on[newest].astype("datetime64[ns]"),
+            "target_date": dates[known].astype("datetime64[ns]"),
+            "actual": actual[known],
+            "matured_on": matured_on[known].astype("datetime64[ns]"),
         }
     )
 

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_che
 import numpy as np
 import numpy.typing as npt
 
-from forex_assets.clock import BusinessCalendar, as_of_instants, santiago_dates, target_dates
+from forex_assets.clock import BusinessCalendar, as_of_instants, target_dates
 from forex_assets.errors import DataError, ValidationError
 from forex_assets.levels import QUANTILE_LEVELS
+from forex_assets.outcome import settled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -265,31 +266,7 @@ class PriceHistory:
     @cached_property
     def _outcomes(self) -> tuple[Dates, Floats, Dates]:
         """Date, value and maturity day of every date that ever had a value at the end of a day."""
-        matured = santiago_dates(self.available_at).astype("datetime64[D]")
-        value = self.value.copy()
-        n = len(value)
-        plain = np.isnat(self.withdrawn_at)
-        if n > 1:
-            repeat = self.event_date[1:] == self.event_date[:-1]
-            plain[1:] &= ~repeat
-            plain[:-1] &= ~repeat
-        special = np.flatnonzero(~plain)
-        dates, values, days = [self.event_date[plain]], [value[plain]], [matured[plain]]
-        for date in np.unique(self.event_date[special]):
-            rows = special[self.event_date[special] == date]
-            turns = np.unique(np.concatenate([self.available_at[rows], self.withdrawn_at[rows]]))
-            turning_days = np.unique(santiago_dates(turns[~np.isnat(turns)]).astype("datetime64[D]"))
-            for day, evening in zip(turning_days, as_of_instants(turning_days), strict=True):
-                gone = ~np.isnat(self.withdrawn_at[rows]) & (self.withdrawn_at[rows] <= evening)
-                live = rows[(self.available_at[rows] <= evening) & ~gone]
-                if len(live):
-                    dates.append(np.array([date]))
-                    values.append(value[live[-1:]])
-                    days.append(np.array([day]))
-                    break
-        every = np.concatenate(dates)
-        order = np.argsort(every, kind="stable")
-        return every[order], np.concatenate(values)[order], np.concatenate(days)[order]
+        return settled(self.event_date, self.available_at, self.withdrawn_at, self.value)
 
     def outcomes(self, target: Dates, as_of: Day | None = None) -> tuple[Floats, Dates]:
         """Return the outcome of each target date and the day it matured.
