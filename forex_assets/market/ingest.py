@@ -269,9 +269,11 @@ def _judge(merged: pd.DataFrame, settings: Settings, pair: PairSpec, now: dt.dat
 def withdraw_replaced(observations: pd.DataFrame) -> pd.DataFrame:
     """Return observations in which every version but the newest of an event time is withdrawn from the next one on.
 
-    A row that a quality rule withdrew before that keeps the rule's verdict.
+    A row that a quality rule withdrew before that keeps the rule's verdict. A version withdrawn the moment it arrived
+    (a wrong unit, say) replaces nothing: the value it meant to correct stands.
     """
-    ordered = observations.sort_values([*_VERSION, "available_at", "retrieved_at"], kind="stable")
+    arrived_good = ~(observations["withdrawn_at"] <= observations["available_at"])
+    ordered = observations[arrived_good].sort_values([*_VERSION, "available_at", "retrieved_at"], kind="stable")
     following = ordered.shift(-1)
     same = (ordered[_VERSION] == following[_VERSION]).all(axis=1)
     replaced = ordered[same & ~(ordered["withdrawn_at"] <= following["available_at"])]

@@ -189,6 +189,17 @@ def test_revision_of_a_revision_keeps_all_three(fixing_only: Settings) -> None:
     assert versions["withdrawn_at"].isna().tolist() == [False, False, True]
 
 
+def test_revision_in_a_wrong_unit_does_not_cost_the_date_its_value(fixing_only: Settings) -> None:
+    first = _ingest(fixing_only, {"embedded": BASE}, now=NOW)
+    broken = {**BASE, "2025-06-10": BASE["2025-06-10"] / 100}
+    second = _ingest(fixing_only, {"embedded": broken}, now=NOW + DAY, stored=first.observations)
+    versions = second.observations[second.observations["event_time"] == pd.Timestamp("2025-06-10", tz="UTC")]
+    assert versions["rule"].tolist() == [None, "unit"]
+    bars = bars_as_of(second.observations, fixing_only.pair("usdclp"), "2026-11-24")
+    good = bars.loc[bars["withdrawn_at"].isna() & (bars["event_date"] == pd.Timestamp("2025-06-10")), "value"]
+    assert good.tolist() == [BASE["2025-06-10"]]
+
+
 def test_two_changes_within_one_instant_are_still_two_rows(fixing_only: Settings) -> None:
     first = _ingest(fixing_only, {"embedded": BASE}, now=NOW)
     second = _ingest(fixing_only, {"embedded": {**BASE, "2025-06-10": 935.5}}, now=NOW, stored=first.observations)
