@@ -1,6 +1,6 @@
 """How long the platform takes, from the outside: load, a whole run, one partition, a backfill. Table and JSON.
 
-Every row is a process of its own on a fresh home, offline, on embedded and ECB data, so the figures are what a user sees.
+Every row is a process of its own on a fresh home, offline, on embedded and ECB data: the figures are what a user sees.
 
     python benchmarks/bench_platform.py [--repeats 5] [--sizes 250,1000,4000] [--out benchmarks/results/platform.json]
 """

@@ -193,7 +193,8 @@ def _insert(connection: Any, table: Table, batch: list[Any]) -> None:
         return
     connection.register("_batch", pa.concat_tables(batch).combine_chunks())
     names = ", ".join(_name(column.name) for column in table.columns)
-    connection.execute(f"INSERT INTO {_name(table.name)} SELECT {names} FROM _batch")  # noqa: S608  # declared names only
+    insert = f"INSERT INTO {_name(table.name)} SELECT {names} FROM _batch"  # noqa: S608  # nosec B608  # declared names
+    connection.execute(insert)
     connection.unregister("_batch")
     batch.clear()
 
