@@ -7,7 +7,17 @@ import warnings
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from forex_assets.defs import checks, evaluation, forecasts, jobs, market_data, reports, schedules, sensors
+from forex_assets.defs import (
+    checks,
+    evaluation,
+    forecasts,
+    jobs,
+    market_data,
+    quality_checks,
+    reports,
+    schedules,
+    sensors,
+)
 from forex_assets.defs.assets import SLICE_IO
 from forex_assets.defs.io_manager import SliceIOManager
 from forex_assets.pipeline import Pipeline
@@ -39,7 +49,11 @@ def build_definitions(settings: Settings, *, store: SliceStore | None = None) ->
                 for asset in room.build(pipeline, pair)
             ]
             + [reports.build_warehouse(pipeline)],
-            asset_checks=[check for pair in pairs for check in checks.build(pipeline, pair)],
+            asset_checks=[
+                check
+                for pair in pairs
+                for check in (*checks.build(pipeline, pair), quality_checks.build(pipeline, pair))
+            ],
             jobs=[job for pair in pairs for job in jobs.build(settings, pair)] + [jobs.build_warehouse()],
             schedules=[schedule for pair in pairs for schedule in schedules.build(pipeline, pair)],
             sensors=[sensor for pair in pairs for sensor in sensors.build(pipeline, pair)]

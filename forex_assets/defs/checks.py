@@ -177,7 +177,7 @@ def newest_slices(pipeline: Pipeline, pair_id: str, table: Table) -> Slices:
     single = bool(keys) and len(keys[0]) == 1 and table.name in ("bars",)
     count = 1 if single else SHOWN_SLICES_PER_HORIZON
     shown = [key for group in by_horizon.values() for key in group[-count:]]
-    return [("|".join(key), pipeline.store.read(table, pair_id, [key], allow_bad=True)) for key in shown]
+    return [("/".join(key) or "all", pipeline.store.read(table, pair_id, [key], allow_bad=True)) for key in shown]
 
 
 def count_verdicts(pipeline: Pipeline, pair_id: str, table: Table) -> dict[str, int]:
@@ -194,9 +194,7 @@ def check_result(
     state: State = "bad" if "bad" in states else "unknown" if "unknown" in states else "good"
     table = dg.MetadataValue.md(
         "| slice | state | expected | actual |\n|---|---|---|---|\n"
-        + "\n".join(f"| {label} | {r.state} | {r.expected} | {r.actual} |" for label, r in results).replace(
-            "|7d", "/7d"
-        )
+        + "\n".join(f"| {label} | {r.state} | {_cell(r.expected)} | {_cell(r.actual)} |" for label, r in results)
     )
     worst = next((item for item in results if item[1].state == state), results[0])
     return dg.AssetCheckResult(
@@ -207,6 +205,11 @@ def check_result(
         description=f"{state}: {worst[0]}: {worst[1].reason}",
         metadata={"state": state, "slices": table, "verdicts_of_recent_slices": verdicts or {"none": 0}},
     )
+
+
+def _cell(text: str) -> str:
+    """Return text that does not break a row of a Markdown table."""
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _ignoring_label(rule: Rule) -> Callable[[str, pd.DataFrame], RuleResult]:

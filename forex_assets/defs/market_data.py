@@ -28,12 +28,14 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
             dg.AssetSpec(
                 keys[name],
                 deps=[] if name == "observations" else [keys["observations"]],
+                skippable=True,
                 **asset_options(pair, name, GROUP, unit="unit of each series"),
             )
             for name in keys
         ],
         retry_policy=RETRIES,
         pool=f"{pair.id}_observations",
+        can_subset=True,
     )
     def observations(context: dg.AssetExecutionContext) -> Iterator[Any]:
         with readable_errors():
@@ -42,6 +44,8 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
         answered = status.loc[status["state"] == "answered"]
         target = answered.loc[answered["series"] == pair.target.series]
         for name, frame in frames.items():
+            if keys[name] not in context.selected_asset_keys:
+                continue
             metadata: dict[str, dg.RawMetadataValue] = {"dagster/row_count": len(frame)}
             if name == "source_status":
                 metadata["sources"] = dg.MetadataValue.md(
