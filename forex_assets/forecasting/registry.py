@@ -22,6 +22,9 @@ _BUILTIN: dict[str, str] = {
     "rw_blend": "forex_assets.forecasting.models.rw_blend:RandomWalkBlend",
     "rw_empirical": "forex_assets.forecasting.models.rw_empirical:RandomWalkEmpirical",
     "champion_zero": "forex_assets.forecasting.models.champion_zero:ChampionZero",
+    "garch_t": "forex_assets.forecasting.models.garch:GarchT",
+    "gjr_t": "forex_assets.forecasting.models.garch:GjrT",
+    "egarch_t": "forex_assets.forecasting.models.garch:EgarchT",
 }
 
 

@@ -101,7 +101,7 @@ def ratio_of_five(series: KnownSeries) -> Floats:
             # Return i ends at value i + 1, so the value count after it is i + 2.
             count = np.arange(q, len(z) + 1, dtype=np.float64)
             prior = VARIANCE_RATIO_PRIOR
-            level = one[q - 1 :] / count
+            level = np.maximum(one[q - 1 :] / count, 1e-12)  # a rate frozen from the start has no moves
             ratio[first + q + 1 :] = (many / np.maximum(count - q + 1, 1.0) * count + prior * level) / (
                 level * (count + prior)
             )
