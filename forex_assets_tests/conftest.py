@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from forex_assets_tests.evidence import pytest_collection_modifyitems
+
+__all__ = ["pytest_collection_modifyitems"]
+
 REPO = Path(__file__).resolve().parent.parent
 
 
