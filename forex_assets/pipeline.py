@@ -194,11 +194,7 @@ class Pipeline:
         """
         days = self.snapshot_days(pair_id)
         if not days or (as_of is not None and as_of not in days):
-            when = f" for {as_of}" if as_of else ""
-            raise StoreError(
-                f"No bars of {pair_id} are stored{when}.",
-                remedy=f"run `forex run --pair {pair_id}`, or materialise {pair_id}/bars for that day first.",
-            )
+            raise _no_bars(pair_id, as_of)
         day = as_of or days[-1]
         bars = self.store.read(schemas.BARS, pair_id, [(day_key(day),)])
         return Snapshot(day, bars, self.store.info(schemas.BARS, pair_id, (day_key(day),)).meta["data_hash"])
@@ -239,10 +235,7 @@ class Pipeline:
     def _bars_info(self, pair_id: str, day: dt.date) -> Any:
         key = (day_key(day),)
         if not self.store.exists(schemas.BARS, pair_id, key):
-            raise StoreError(
-                f"No bars of {pair_id} are stored for {day}.",
-                remedy=f"materialise {pair_id}/bars for that day first: `forex run --pair {pair_id} --as-of {day}`.",
-            )
+            raise _no_bars(pair_id, day)
         info = self.store.info(schemas.BARS, pair_id, key)
         if info.verdict.state == "bad":
             raise UnusableSliceError(
@@ -451,6 +444,14 @@ class Pipeline:
 
 
 PROVENANCE: tuple[str, ...] = ("config_hash", "data_hash", "code_version")
+
+
+def _no_bars(pair_id: str, as_of: dt.date | None) -> StoreError:
+    day = f" --as-of {as_of}" if as_of else ""
+    return StoreError(
+        f"No bars of {pair_id} are stored{f' for {as_of}' if as_of else ''}.",
+        remedy=f"run `forex run --pair {pair_id}{day}`, or materialise {pair_id}/bars for that day first.",
+    )
 
 
 def observations_hash(observations: pd.DataFrame) -> str:
