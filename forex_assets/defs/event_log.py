@@ -1,7 +1,7 @@
 """Dagster's SQLite event log with its connections kept open.
 
 The stock storage builds a new SQLAlchemy engine for every event, so each one pays for connecting and for compiling the
-same statements again: about 7 of the 15 ms that one materialised partition costs (benchmarks/dagster_partitions.py).
+same statements again: three quarters of what one materialised partition costs (benchmarks/bench_event_log.py).
 The files, tables and semantics are the stock ones; either class can open what the other wrote.
 """
 
