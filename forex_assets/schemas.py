@@ -152,6 +152,8 @@ class Table:
         )
 
     def _check_key(self, frame: pd.DataFrame) -> None:
+        if any(frame[name].is_unique for name in self.key):  # then so is the whole key, and far sooner known
+            return
         repeated = frame.duplicated(list(self.key))
         if repeated.any():
             first = frame.loc[repeated, list(self.key)].iloc[0].to_dict()
