@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -123,6 +124,11 @@ def source_summary(pipeline: Pipeline, pair_id: str) -> list[dict[str, Any]]:
     return out
 
 
+def why_not(entry: Mapping[str, Any]) -> str:
+    """Return why the sources that did not answer for a series did not: ``siete: offline; folder: …``."""
+    return "; ".join(f"{name}: {why.removeprefix('not_configured: ')}" for name, why in entry["others"].items())
+
+
 def quarantined_rows(pipeline: Pipeline, pair_id: str) -> int:
     """Return how many observations of the pair are in quarantine."""
     if not pipeline.store.exists(schemas.QUARANTINE, pair_id, ()):
@@ -136,10 +142,7 @@ def missing_pieces(pipeline: Pipeline, pair_id: str, day: str) -> list[str]:
     silent: dict[str, list[str]] = {}
     for entry in source_summary(pipeline, pair_id):
         if not entry["answered_by"]:
-            reasons = "; ".join(
-                f"{name}: {why.removeprefix('not_configured: ')}" for name, why in entry["others"].items()
-            )
-            silent.setdefault(reasons, []).append(entry["series"])
+            silent.setdefault(why_not(entry), []).append(entry["series"])
     notes = [f"{', '.join(names)}: no source answered ({reasons})" for reasons, names in silent.items()]
     for horizon in pipeline.settings.horizons:
         if not store.exists(schemas.FORECAST, pair_id, (horizon, day)):

@@ -125,7 +125,7 @@ def _as_json(settings: Settings, outcomes: list[PairOutcome], seconds: float) ->
 def _print(settings: Settings, outcomes: list[PairOutcome], seconds: float) -> None:
     from rich.markup import escape
 
-    from forex_assets.cli.show import print_summary
+    from forex_assets.cli.show import print_how_to_read, print_summary
     from forex_assets.pipeline import Pipeline
     from forex_assets.summary import pair_summary
 
@@ -137,6 +137,8 @@ def _print(settings: Settings, outcomes: list[PairOutcome], seconds: float) -> N
             continue
         console.print(f"\n[bold]{outcome.pair}[/]: [yellow]not run[/]. {escape(outcome.error.message)}")
         console.print(f"Remedy: {escape(outcome.error.remedy)}")
+    if any(outcome.error is None for outcome in outcomes):
+        print_how_to_read(console)
     partitions, runs = sum(o.partitions for o in outcomes), sum(o.runs for o in outcomes)
     console.print(f"\n{partitions} partitions materialised in {runs} Dagster runs, {seconds:.0f} s.")
     if any(outcome.error is None for outcome in outcomes):

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from forex_assets.cli.common import digits_for, number, price_range
 from forex_assets.cli.tables import WIDE, Column, print_table
+from forex_assets.summary import why_not
 
 Values = Mapping[str, Any]
 KIND = {"fixing": "official fixing", "close": "market close"}
@@ -58,7 +59,6 @@ def print_summary(console: Console, summary: Values, notes: Sequence[str] = ()) 
             Column("IS / RW, 5 years", lambda row: _ratio(row["scores"].get("backtest_5y"))),
         ],
     )
-    console.print(f"[dim]{HOW_TO_READ}[/]")
     for language, path in summary["reports"].items():
         console.print(f"Report ({language}): {escape(path)}", soft_wrap=True)
     if summary["quarantined_rows"]:
@@ -75,8 +75,7 @@ def print_summary(console: Console, summary: Values, notes: Sequence[str] = ()) 
 def _not_used(summary: Values) -> str:
     """Return why the target's other sources did not serve: `` (not siete: offline; …)``."""
     entry = next((entry for entry in summary["sources"] if entry["series"] == summary["target"]["series"]), None)
-    others = entry["others"] if entry else {}
-    reasons = "; ".join(f"{name}: {why.removeprefix('not_configured: ')}" for name, why in others.items())
+    reasons = why_not(entry) if entry else ""
     return escape(f" (others: {reasons})") if reasons else ""
 
 
@@ -112,10 +111,17 @@ def between(row: Values, name: str, *, share: bool = False, digits: int = 0, end
     return f"{scale * value:.{digits}f}{sign} [{ends}]"
 
 
-def print_status(console: Console, summaries: Iterable[Values], empty: Iterable[str], problems: Sequence[str]) -> None:
+def print_how_to_read(console: Console) -> None:
+    """Print what the columns of :func:`print_summary` mean."""
+    console.print(f"\n[dim]{HOW_TO_READ}[/]")
+
+
+def print_status(console: Console, summaries: Sequence[Values], empty: Iterable[str], problems: Sequence[str]) -> None:
     """Print every stored pair, those with nothing stored, and what is wrong."""
     for summary in summaries:
         print_summary(console, summary)
+    if summaries:
+        print_how_to_read(console)
     console.print()
     for name in empty:
         console.print(f"{name}: nothing stored.")

@@ -19,7 +19,7 @@ from forex_assets.errors import DataError, ForexError
 from forex_assets.pipeline import Pipeline, utc_now
 from forex_assets.planning import contiguous, forecast_days, last_business_day
 from forex_assets.settings import Settings
-from forex_assets.summary import source_summary
+from forex_assets.summary import source_summary, why_not
 
 Progress = Callable[["Step"], None]
 
@@ -145,10 +145,7 @@ def _run_pair(runner: Runner, outcome: PairOutcome, days: int, progress: Progres
     if not (pipeline.observations(pair.id)["series"] == pair.target.series).any():
         outcome.missing_source = True
         why = "; ".join(
-            f"{name}: {reason}"
-            for entry in source_summary(pipeline, pair.id)
-            if entry["series"] == pair.target.series
-            for name, reason in entry["others"].items()
+            why_not(entry) for entry in source_summary(pipeline, pair.id) if entry["series"] == pair.target.series
         )
         raise DataError(
             f"No source has the target series {pair.target.series} of {pair.id} ({why}).",

@@ -74,7 +74,7 @@ def test_coverage_is_never_shown_without_n_and_interval() -> None:
 
 @pytest.mark.capability("L18")
 def test_what_cannot_be_told_reads_unknown_and_says_why() -> None:
-    text = printed(_summary, 80)
+    text = printed(lambda console: show.print_status(console, [values.summary()], [], []), 80)
     assert "unknown" in text
     assert "too few independent forecasts" in " ".join(text.split())
 
@@ -83,7 +83,7 @@ def test_what_cannot_be_told_reads_unknown_and_says_why() -> None:
 def test_the_summary_says_which_source_served_and_why_the_others_did_not() -> None:
     text = " ".join(printed(_summary, 80).split())
     assert "official fixing 930.25 CLP per USD, dated 2025-06-13, from source embedded" in text
-    assert "siete: offline; mindicador: failed: timed out after 3.0 s" in text
+    assert "(others: siete: offline; mindicador: failed: timed out after 3.0 s)" in text
     assert "Missing: copper_comex, dxy: no source answered" in text
 
 
