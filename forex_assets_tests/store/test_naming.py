@@ -192,6 +192,12 @@ def test_what_is_no_path_to_a_file_is_refused(tmp_path: Path, path: object) -> N
         sanitize_path(path, tmp_path)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", [None, b"data.txt", 7, True])
+def test_what_is_no_text_is_refused_as_a_file_name(name: object) -> None:
+    with pytest.raises(ValidationError, match="must be text"):
+        sanitize_filename(name)  # type: ignore[arg-type]
+
+
 def test_a_base_that_holds_a_nul_is_refused() -> None:
     with pytest.raises(ValidationError, match="cannot be resolved"):
         sanitize_path("x.txt", "da\0ta")
