@@ -5,8 +5,7 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -55,13 +54,3 @@ def stop_here(connection: Connection, report: object) -> None:
     connection.send(report)
     connection.recv()
     raise AssertionError("a fault point must not be passed")
-
-
-@contextmanager
-def helpers(children: list[BaseProcess], stop: Any) -> Iterator[None]:
-    """Run a block while helper processes work; tell them to stop afterwards and hold that none failed."""
-    try:
-        yield
-    finally:
-        stop.set()
-    finish(children)
