@@ -22,6 +22,8 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import StaticPool
 
 _OPEN_SHARDS = 8
+# Connections that came across a fork: never used, and never closed, since closing them would act on the parent's files.
+_INHERITED: list[OrderedDict[str, Engine]] = []
 
 
 class PooledSqliteEventLogStorage(SqliteEventLogStorage):
@@ -29,6 +31,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._pid = os.getpid()
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -55,10 +58,10 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
                 yield connection
 
     def _engine(self, shard: str) -> Engine:
-        key = f"{os.getpid()}:{shard}"
-        if key in self._engines:
-            self._engines.move_to_end(key)
-            return self._engines[key]
+        engines = self._own_engines()
+        if shard in engines:
+            engines.move_to_end(shard)
+            return engines[shard]
         engine = create_engine(
             self.conn_string_for_shard(shard),
             # One connection per shard; every use is under the storage's own lock, whichever thread it is.
@@ -71,20 +74,28 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             # Safe with the write-ahead log: a power cut may lose the newest events, never the file's integrity.
             connection.execute("PRAGMA synchronous=NORMAL")
 
-        self._engines[key] = engine
-        while len(self._engines) > _OPEN_SHARDS:
-            self._engines.popitem(last=False)[1].dispose()
+        engines[shard] = engine
+        while len(engines) > _OPEN_SHARDS:
+            engines.popitem(last=False)[1].dispose()
         return engine
+
+    def _own_engines(self) -> OrderedDict[str, Engine]:
+        """Return this process's engines, newest use last; after a fork there are none yet."""
+        if self._pid != os.getpid():
+            _INHERITED.append(self._engines)
+            self._engines, self._pid = OrderedDict(), os.getpid()
+        return self._engines
 
     def delete_events(self, run_id: str) -> None:
         """Delete a run's events; its connection is closed first."""
-        engine = self._engines.pop(f"{os.getpid()}:{run_id}", None)
+        engine = self._own_engines().pop(run_id, None)
         if engine is not None:
             engine.dispose()
         super().delete_events(run_id)
 
     def dispose(self) -> None:
         """Close every connection."""
-        while self._engines:
-            self._engines.popitem()[1].dispose()
+        engines = self._own_engines()
+        while engines:
+            engines.popitem()[1].dispose()
         super().dispose()

@@ -93,7 +93,7 @@ def test_coverage_and_bias_stand_beside_the_classic_thresholds_with_n_and_interv
         assert "effective n" in text
         assert "n 4" in text
     assert "coverage_95 >= 0.9" in str(results["interval_coverage_classic"].metadata["slices"].value)
-    assert "|mean error| < 5 CLP per USD" in str(results["bias_classic"].metadata["slices"].value)
+    assert r"\|mean error\| < 5 CLP per USD" in str(results["bias_classic"].metadata["slices"].value)
     assert {state_of(results[name]) for name in OURS_AND_CLASSIC if "classic" in name} <= {"good", "bad"}
 
 
