@@ -25,6 +25,7 @@ _BUILTIN: dict[str, str] = {
     "garch_t": "forex_assets.forecasting.models.garch:GarchT",
     "gjr_t": "forex_assets.forecasting.models.garch:GjrT",
     "egarch_t": "forex_assets.forecasting.models.garch:EgarchT",
+    "loghar": "forex_assets.forecasting.models.loghar:LogHar",
 }
 
 

@@ -1,0 +1,273 @@
+"""Pooled fits as tables by month, and which of their rows is valid at an origin.
+
+A row with ``valid_from`` = m is learned only from what had matured before m, so it may serve every forecast made from m
+on. The package ships fits without VIX (``embedded/``, made by :mod:`.build` from the ECB history and the dólar
+observado); :func:`using` puts others in their place for a block of code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from forex_assets.errors import DataError
+from forex_assets.forecasting.contract import Dates, Floats, Ints
+from forex_assets.forecasting.models.rw_blend import shape_scores
+from forex_assets.forecasting.panel.features import NOMINAL_STEPS, OWN_FEATURES, VIX_FEATURES, Driver
+from forex_assets.levels import QUANTILE_COLUMNS
+from forex_assets.schemas import Column, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PLAIN, VIX = "plain", "vix"
+VARIANTS = (PLAIN, VIX)
+INTERCEPT = "intercept"
+PAIR_PREFIX = "pair:"
+EMBEDDED_DIR = Path(__file__).resolve().parent / "embedded"
+
+_VALIDITY = (
+    Column("valid_from", "date", "First day of forecasts the row may serve"),
+    Column("learned_through", "date", "Latest maturity among the rows learned from; before valid_from"),
+    Column("variant", "str", "plain, or vix where log VIX and its change are among the features"),
+    Column("steps", "int", "Observations in the tenor", "observations"),
+)
+COEFFICIENTS = Table(
+    "panel_coefficients",
+    "Pooled ridge regression of log realised variance over the GJR forecast, refitted each January",
+    (
+        *_VALIDITY,
+        Column("feature", "str", "Feature, intercept, or pair:<id> for a pair's own level"),
+        Column("coefficient", "float", "Slope on the feature as it is (not standardised)"),
+        Column("n", "int", "Rows learned from", "rows"),
+        Column("pairs", "int", "Pairs among them", "pairs"),
+    ),
+    ("valid_from", "variant", "steps", "feature"),
+)
+SHAPES = Table(
+    "panel_shapes",
+    "Quantiles of standardised matured errors, within each origin year, then averaged over years; monthly",
+    (
+        *_VALIDITY,
+        Column("n", "int", "Errors learned from", "rows"),
+        Column("years", "float", "Sum of the weights of the origin years", "years"),
+        *(Column(name, "float", "Standardised error, median removed", "forecast sigma") for name in QUANTILE_COLUMNS),
+    ),
+    ("valid_from", "variant", "steps"),
+)
+FACTORS = Table(
+    "panel_factors",
+    "Width of a pair's errors over the panel's, shrunk to 1 by its non-overlapping tenors; each January",
+    (
+        *_VALIDITY,
+        Column("pair", "str", "Pair id"),
+        Column("factor", "float", "Multiplies the forecast sigma"),
+        Column("n", "int", "Errors learned from", "rows"),
+        Column("n_effective", "float", "Non-overlapping tenors among them", "tenors"),
+    ),
+    ("valid_from", "variant", "steps", "pair"),
+)
+TABLES = (COEFFICIENTS, SHAPES, FACTORS)
+
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of one variant and tenor: validity in growing order and what holds from then on."""
+
+    valid_from: Dates
+    values: Floats
+
+    def at(self, days: Dates, missing: Floats) -> Floats:
+        """Return the values valid on each day, ``missing`` where none is yet."""
+        if not len(self.valid_from):
+            return np.repeat(missing[None], len(days), axis=0)
+        row = np.searchsorted(self.valid_from, days, side="right") - 1
+        out = self.values[np.maximum(row, 0)].copy()
+        out[row < 0] = missing
+        return out
+
+
+class PanelFit:
+    """Pooled fits of all months, ready to be applied; immutable.
+
+    Parameters
+    ----------
+    coefficients, shapes, factors:
+        Rows of :data:`COEFFICIENTS`, :data:`SHAPES`, :data:`FACTORS`.
+    vix:
+        Values of the VIX; without them the fits of variant ``vix`` cannot serve.
+
+    Raises
+    ------
+    DataError
+        When a table has other columns, repeats a key, or holds a row learned after it became valid.
+    """
+
+    def __init__(
+        self, coefficients: pd.DataFrame, shapes: pd.DataFrame, factors: pd.DataFrame, vix: Driver | None = None
+    ) -> None:
+        self.frames = {
+            table.name: table.conform(frame)
+            for table, frame in zip(TABLES, (coefficients, shapes, factors), strict=True)
+        }
+        for name, frame in self.frames.items():
+            late = frame["learned_through"] >= frame["valid_from"]
+            if late.any():
+                row = frame[late].iloc[0]
+                raise DataError(
+                    f"Table {name} holds a row valid from {row['valid_from'].date()} that learned through "
+                    f"{row['learned_through'].date()}; only earlier days may be learned from.",
+                    remedy="make the fits again with forex_assets.forecasting.panel.fit.",
+                )
+        self.vix = vix
+        self._coefficients = {key: self._coefficient_rows(*key) for key in self._keys()}
+        self._shapes = {key: self._shape_rows(*key) for key in self._keys()}
+        self._factors: dict[tuple[str, int, str], _Rows] = {}
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Variants there are fits of."""
+        there = set(self.frames[COEFFICIENTS.name]["variant"])
+        return tuple(variant for variant in VARIANTS if variant in there)
+
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        """Pairs with a width factor of their own."""
+        return tuple(sorted(set(self.frames[FACTORS.name]["pair"])))
+
+    def _keys(self) -> list[Key]:
+        return [(variant, steps) for variant in VARIANTS for steps in NOMINAL_STEPS]
+
+    def _part(self, table: Table, variant: str, steps: int) -> pd.DataFrame:
+        frame = self.frames[table.name]
+        return frame[(frame["variant"] == variant) & (frame["steps"] == steps)]
+
+    def _coefficient_rows(self, variant: str, steps: int) -> tuple[_Rows, tuple[str, ...]]:
+        part = self._part(COEFFICIENTS, variant, steps)
+        if part.empty:
+            return _Rows(np.array([], dtype="datetime64[D]"), np.zeros((0, 0))), ()
+        wide = part.pivot(index="valid_from", columns="feature", values="coefficient").fillna(0.0)
+        return _Rows(_days(wide.index), wide.to_numpy()), tuple(wide.columns)
+
+    def _shape_rows(self, variant: str, steps: int) -> _Rows:
+        part = self._part(SHAPES, variant, steps).sort_values("valid_from")
+        return _Rows(_days(part["valid_from"]), part[list(QUANTILE_COLUMNS)].to_numpy())
+
+    def log_ratio(self, variant: str, steps: int, pair: str, features: Floats, days: Dates) -> Floats:
+        """Return the forecast log variance over the base on each day, shape (m,); 0 before the first fit.
+
+        Parameters
+        ----------
+        features:
+            Of ``OWN_FEATURES``, then for variant ``vix`` ``VIX_FEATURES``; shape (m, f).
+        """
+        rows, names = self._coefficients[(variant, steps)]
+        values = rows.at(days, np.zeros(len(names)))
+        out = np.zeros(len(days))
+        known = feature_names(variant)
+        for i, name in enumerate(names):
+            if name == INTERCEPT or name == PAIR_PREFIX + pair:
+                out += values[:, i]
+            elif name in known:
+                out += values[:, i] * features[:, known.index(name)]
+        return out
+
+    def shape(self, variant: str, steps: int, days: Dates) -> Floats:
+        """Return standardised quantiles on each day, shape (m, 13); Student's t with 8 degrees before the first fit."""
+        return self._shapes[(variant, steps)].at(days, shape_scores())
+
+    def factor(self, variant: str, steps: int, pair: str, days: Dates) -> Floats:
+        """Return the width factor of a pair on each day, shape (m,); 1 for a pair the panel does not know."""
+        key = (variant, steps, pair)
+        if key not in self._factors:
+            part = self._part(FACTORS, variant, steps)
+            part = part[part["pair"] == pair].sort_values("valid_from")
+            self._factors[key] = _Rows(_days(part["valid_from"]), part[["factor"]].to_numpy())
+        return np.asarray(self._factors[key].at(days, np.ones(1))[:, 0])
+
+    def save(self, folder: Path) -> None:
+        """Write the three tables as ``<table>.csv.gz``, the same bytes for the same tables."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, frame in self.frames.items():
+            frame.to_csv(
+                folder / f"{name}.csv.gz",
+                index=False,
+                float_format="%.8g",
+                date_format="%Y-%m-%d",
+                compression={"method": "gzip", "mtime": 0},
+            )
+
+    @classmethod
+    def load(cls, folder: Path, vix: Driver | None = None) -> PanelFit:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        DataError
+            When a table is missing or unreadable.
+        """
+        import pandas as pd
+
+        frames = []
+        for table in TABLES:
+            path = folder / f"{table.name}.csv.gz"
+            try:
+                frames.append(pd.read_csv(path, parse_dates=["valid_from", "learned_through"]))
+            except (OSError, ValueError, EOFError) as error:
+                raise DataError(
+                    f"Pooled fits: {path.name} cannot be read: {error}.",
+                    remedy="run python -m forex_assets.forecasting.panel.build, or reinstall the package.",
+                ) from error
+        return cls(frames[0], frames[1], frames[2], vix)
+
+
+def feature_names(variant: str) -> tuple[str, ...]:
+    """Return the features of a variant, in the order of the columns."""
+    return (*OWN_FEATURES, *VIX_FEATURES) if variant == VIX else OWN_FEATURES
+
+
+def _days(values: object) -> Dates:
+    days: Dates = np.asarray(values, dtype="datetime64[D]")
+    return days
+
+
+@functools.cache
+def embedded() -> PanelFit:
+    """Return the fits shipped with the package: without VIX, since its values cannot be shipped."""
+    return PanelFit.load(EMBEDDED_DIR)
+
+
+_current: contextvars.ContextVar[PanelFit | None] = contextvars.ContextVar("panel_fit", default=None)
+
+
+def current() -> PanelFit:
+    """Return the fits in force: those of :func:`using`, else the shipped ones."""
+    return _current.get() or embedded()
+
+
+@contextlib.contextmanager
+def using(fit: PanelFit) -> Iterator[PanelFit]:
+    """Put fits in force for a block of code."""
+    token = _current.set(fit)
+    try:
+        yield fit
+    finally:
+        _current.reset(token)
+
+
+def between_tenors(steps: Ints) -> tuple[npt.NDArray[np.intp], Floats]:
+    """Return the lower neighbour among the nominal tenors and the weight of the upper one, by log steps."""
+    nominal = np.log(np.array(NOMINAL_STEPS, dtype=np.float64))
+    x = np.clip(np.log(steps.astype(np.float64)), nominal[0], nominal[-1])
+    low = np.clip(np.searchsorted(nominal, x, side="right") - 1, 0, len(nominal) - 2)
+    return low, (x - nominal[low]) / (nominal[low + 1] - nominal[low])
