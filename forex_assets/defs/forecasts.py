@@ -43,7 +43,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition | dg.S
             "stamped into every row. It changes with settings or the deployed version, never by materialising."
         ),
         metadata={horizon: pipeline.active(pair.id, horizon).config_hash for horizon in pipeline.settings.horizons},
-        tags={"pair": pair.id},
+        tags={"pair": pair.id, "dagster/kind/yaml": ""},
     )
     def active_config() -> dg.DataVersionsByPartition:
         hashes = {horizon: pipeline.active(pair.id, horizon).config_hash for horizon in pipeline.settings.horizons}

@@ -15,6 +15,7 @@ from forex_assets.defs.forecasts import ALL_DAYS
 from forex_assets.defs.partitions import DAY, business_days
 from forex_assets.desk import report_inputs, write_report
 from forex_assets.pipeline import Pipeline, utc_now
+from forex_assets.provenance import code_version
 from forex_assets.settings import PairSpec
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def build_warehouse(pipeline: Pipeline) -> dg.AssetsDefinition:
             "swapped in one step: readers never meet a lock or half a table. Bars are each pair's newest snapshot."
         ),
         kinds={"duckdb"},
+        owners=sorted({owner for pair in pipeline.settings.pairs.values() for owner in pair.owners}),
+        code_version=code_version(),
         pool=WAREHOUSE_POOL,
     )
     def warehouse(context: dg.AssetExecutionContext, duckdb: DuckDBResource) -> Any:

@@ -67,6 +67,39 @@ def test_every_check_of_the_built_home_ran_with_the_run_and_shows_expected_besid
         assert state_of(evaluation) != "bad"
 
 
+@pytest.mark.capability("E03")
+def test_the_checks_on_observations_say_what_each_expected_and_saw(built: World) -> None:
+    results = run_checks(built, "observations")
+    assert set(results) == {"series_schema", "gaps", "date_shift", "quarantine_share"}
+    assert results["series_schema"].passed
+    assert results["gaps"].passed
+    assert results["date_shift"].description == "no series of this pair declares a reference"
+    for name in ("series_schema", "gaps", "quarantine_share"):
+        assert "expected" in (results[name].description or "")
+    for result in results.values():
+        assert result.severity == dg.AssetCheckSeverity.WARN or result.passed
+        assert "rows" in result.metadata
+
+
+@pytest.mark.capability("E03")
+def test_a_stored_value_outside_its_range_fails_the_schema_of_its_series(world: World) -> None:
+    rows = world.pipeline.store.read(schemas.OBSERVATIONS, PAIR, [()])
+    first = rows.index[rows["series"] == "usdclp_fixing"][0]
+    rows.loc[first, "value"] = 9.5  # USD/CLP below its declared range, and not withdrawn
+    world.pipeline.store.write(schemas.OBSERVATIONS, PAIR, (), rows)
+    broken = run_checks(world, "observations")["series_schema"]
+    assert not broken.passed
+    assert broken.severity == dg.AssetCheckSeverity.ERROR
+    assert "usdclp_fixing" in str(broken.metadata["rows"].value)
+
+
+def test_without_observations_their_checks_are_unknown(world: World) -> None:
+    empty = World(world.settings.model_copy(update={"store_root": "memory://no-observations"}), world.instance)
+    for result in run_checks(empty, "observations").values():
+        assert not result.passed
+        assert (result.description or "").startswith("unknown: ")
+
+
 @pytest.mark.parametrize("table", ["backtest", "forecast", "evaluation"])
 def test_sound_slices_pass_every_check(built: World, table: str) -> None:
     results = run_checks(built, table)
