@@ -234,6 +234,8 @@ def run_pairs(
     logging.getLogger("dagster").setLevel(log_level)
     with dg.DagsterInstance.get() as instance:
         runner = Runner(settings, instance, log_level=log_level)
+        # Temporary files of a writer that was killed; a living one is younger than this.
+        runner.pipeline.store.sweep(older_than=dt.timedelta(hours=1), now=utc_now().to_pydatetime())
         outcomes = [run_pair(runner, pair_id, as_of=as_of, days=days, progress=progress) for pair_id in pair_ids]
         if any(outcome.error is None for outcome in outcomes):
             if progress:
