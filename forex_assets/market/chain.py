@@ -17,13 +17,13 @@ import pandas as pd
 
 from forex_assets.clock import calendar_for
 from forex_assets.errors import SourceError
-from forex_assets.market.contract import FRAME_COLUMNS, FetchRequest, FetchResult, Source
+from forex_assets.market.contract import AVAILABLE_AT, FRAME_COLUMNS, FetchRequest, FetchResult, References, Source
 from forex_assets.market.publication import PUBLISHED_AHEAD, Dates, available_at
 from forex_assets.market.tabular import empty_frame
 from forex_assets.settings import SeriesSpec
 
 State = Literal["answered", "not_needed", "not_configured", "failed", "empty"]
-SERVED_COLUMNS = (*FRAME_COLUMNS, "source", "payload_hash", "retrieved_at")
+SERVED_COLUMNS = (*FRAME_COLUMNS, "source", "payload_hash", "retrieved_at", AVAILABLE_AT)
 
 #: Live sources are asked this much more than what is missing, so that revisions show.
 OVERLAP_DAYS = 30
@@ -47,10 +47,21 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A series as its chain answered: one row per date (:data:`SERVED_COLUMNS`), and every source's outcome."""
+    """A series as its chain answered.
+
+    Parameters
+    ----------
+    frame:
+        One row per date (:data:`SERVED_COLUMNS`).
+    outcomes:
+        What became of every source.
+    earlier:
+        Versions of those dates that their source has since replaced, where it tells (the same columns).
+    """
 
     frame: pd.DataFrame
     outcomes: tuple[Outcome, ...]
+    earlier: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,12 @@ class Window:
 
 
 def resolve(
-    spec: SeriesSpec, chain: Sequence[str], sources: Mapping[str, Source], window: Window, held: Dates
+    spec: SeriesSpec,
+    chain: Sequence[str],
+    sources: Mapping[str, Source],
+    window: Window,
+    held: Dates,
+    references: References | None = None,
 ) -> Resolved:
     """Ask a series' sources and choose, for every date, the first in the chain that has it.
 
@@ -93,6 +109,8 @@ def resolve(
         The dates of interest.
     held:
         Event dates already stored; they count as covered.
+    references:
+        Where sources find the rows of another series, to check their dates against.
     """
     answers: dict[str, FetchResult] = {}
     outcomes: dict[str, Outcome] = {}
@@ -115,7 +133,7 @@ def resolve(
             )
             continue
         try:
-            answer = _fetch_all(source, spec, windows)
+            answer = _fetch_all(source, spec, windows, references)
         except SourceError as error:
             outcomes[name] = Outcome(name, rank[name], "failed", reason=error.message)
             continue
@@ -124,7 +142,7 @@ def resolve(
     frame = _choose(chain, answers)
     for name, answer in answers.items():
         outcomes[name] = _outcome(name, rank[name], answer, frame)
-    return Resolved(frame, tuple(outcomes[name] for name in chain))
+    return Resolved(frame, tuple(outcomes[name] for name in chain), _earlier_versions(frame, answers))
 
 
 def first_event_date(spec: SeriesSpec) -> dt.date:
@@ -176,31 +194,55 @@ def missing_windows(spec: SeriesSpec, window: Window, covered: Dates) -> list[tu
     return windows
 
 
-def _fetch_all(source: Source, spec: SeriesSpec, windows: Sequence[tuple[dt.date, dt.date]]) -> FetchResult:
-    results = [source.fetch(FetchRequest(spec, low, high)) for low, high in windows]
+def _fetch_all(
+    source: Source, spec: SeriesSpec, windows: Sequence[tuple[dt.date, dt.date]], references: References | None
+) -> FetchResult:
+    results = [source.fetch(FetchRequest(spec, low, high, references)) for low, high in windows]
     if len(results) == 1:
         return results[0]
     frame = pd.concat([result.frame for result in results], ignore_index=True)
-    notes = [result.note for result in results if result.note]
+    notes = dict.fromkeys(result.note for result in results if result.note)
     frame = frame.drop_duplicates("event_date", keep="last").sort_values("event_date").reset_index(drop=True)
-    return FetchResult(frame, results[-1].payload_hash, results[-1].retrieved_at, "; ".join(notes) or None)
+    versions = [result.earlier for result in results if result.earlier is not None]
+    earlier = pd.concat(versions, ignore_index=True).drop_duplicates() if versions else None
+    return FetchResult(
+        frame, results[-1].payload_hash, results[-1].retrieved_at, "; ".join(notes) or None, earlier=earlier
+    )
 
 
 def _choose(chain: Sequence[str], answers: Mapping[str, FetchResult]) -> pd.DataFrame:
     parts = [
-        answers[name].frame.assign(
-            source=name,
-            payload_hash=answers[name].payload_hash,
-            retrieved_at=pd.Timestamp(answers[name].retrieved_at).tz_convert("UTC"),
-        )
+        _stamped(name, answers[name], answers[name].frame)
         for name in chain
         if name in answers and len(answers[name].frame)
     ]
     if not parts:
         empty = empty_frame().assign(source=pd.Series(dtype=object), payload_hash=pd.Series(dtype=object))
-        return empty.assign(retrieved_at=pd.Series(dtype="datetime64[ns, UTC]"))
+        instants = dict.fromkeys(("retrieved_at", AVAILABLE_AT), pd.Series(dtype="datetime64[ns, UTC]"))
+        return empty.assign(**instants)
     together = pd.concat(parts, ignore_index=True).drop_duplicates("event_date", keep="first")
-    return together.sort_values("event_date", kind="stable").reset_index(drop=True)[list(SERVED_COLUMNS)]
+    return together.sort_values("event_date", kind="stable").reset_index(drop=True)
+
+
+def _stamped(name: str, answer: FetchResult, rows: pd.DataFrame) -> pd.DataFrame:
+    told = rows[AVAILABLE_AT] if AVAILABLE_AT in rows.columns else pd.Series(pd.NaT, index=rows.index)
+    frame = rows.assign(
+        source=name,
+        payload_hash=answer.payload_hash,
+        retrieved_at=pd.Timestamp(answer.retrieved_at).tz_convert("UTC"),
+        **{AVAILABLE_AT: pd.to_datetime(told, utc=True).astype("datetime64[ns, UTC]")},
+    )
+    return frame[list(SERVED_COLUMNS)]
+
+
+def _earlier_versions(frame: pd.DataFrame, answers: Mapping[str, FetchResult]) -> pd.DataFrame | None:
+    """Return earlier versions of the dates each source serves."""
+    parts = []
+    for name, answer in answers.items():
+        if answer.earlier is not None and len(answer.earlier):
+            served = frame.loc[frame["source"] == name, "event_date"]
+            parts.append(_stamped(name, answer, answer.earlier[answer.earlier["event_date"].isin(served)]))
+    return pd.concat(parts, ignore_index=True) if parts else None
 
 
 def _outcome(name: str, rank: int, answer: FetchResult, frame: pd.DataFrame) -> Outcome:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,15 +14,23 @@ if TYPE_CHECKING:
 
 PRICE_COLUMNS: tuple[str, ...] = ("open", "high", "low")
 FRAME_COLUMNS: tuple[str, ...] = ("event_date", "value", *PRICE_COLUMNS)
+AVAILABLE_AT = "available_at"
+
+References: TypeAlias = "Callable[[str], pd.DataFrame]"
+"""Series id → its rows as far as they are at hand (``event_date``, ``value``), to check an answer's dates against."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchRequest:
-    """A series and the window of event dates wanted, both ends included."""
+    """A series and the window of event dates wanted, both ends included.
+
+    ``references`` gives a source the rows of another series to check its dates against, where there are any.
+    """
 
     series: SeriesSpec
     start: dt.date
     end: dt.date
+    references: References | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.start > self.end:
@@ -45,12 +54,17 @@ class FetchResult:
         When those bytes were fetched (UTC).
     note:
         What a reader should know about the answer, for example dates that repeated.
+    earlier:
+        Versions of dates in ``frame`` that the provider has since replaced, where it tells: the same columns and
+        ``available_at``. Then ``frame`` has that column too: when each value was first published (UTC), empty where
+        the provider does not tell.
     """
 
     frame: pd.DataFrame
     payload_hash: str
     retrieved_at: dt.datetime
     note: str | None = None
+    earlier: pd.DataFrame | None = None
 
 
 class Source(Protocol):

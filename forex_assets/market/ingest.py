@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from forex_assets.errors import ConfigError, DataError, ValidationError
+from forex_assets.errors import ConfigError, DataError, SourceError, ValidationError
 from forex_assets.market.chain import Outcome, Resolved, Window, is_published_ahead, resolve
-from forex_assets.market.contract import PRICE_COLUMNS, Source
+from forex_assets.market.contract import AVAILABLE_AT, PRICE_COLUMNS, FetchRequest, References, Source
 from forex_assets.market.http import HttpGateway
 from forex_assets.market.publication import Dates, available_at
 from forex_assets.market.quality import apply_quality
-from forex_assets.market.sources import build_sources
+from forex_assets.market.sources import OverHttp, build_sources
 from forex_assets.schemas import OBSERVATIONS, SOURCE_STATUS, Table
 from forex_assets.settings import PairSpec, SeriesSpec, Settings
 
@@ -32,7 +32,6 @@ REVISION = "revision"
 _PROVENANCE = ("config_hash", "data_hash", "code_version")
 _HISTORY_START = dt.date(1999, 1, 1)
 _DRIVER_WARM_UP = dt.timedelta(days=366)
-_WORKERS = 8
 _VERSION = ["series", "event_time"]
 _KEY = ["series", "event_time", "available_at", "source"]
 # Two sources that print the same rate to six decimals agree.
@@ -131,7 +130,7 @@ def ingest(
     status: list[pd.DataFrame] = []
     for name in pair.all_series:
         spec, chain = settings.series[name], pair.chains[name]
-        fresh, early = _observe(spec, pair, resolved[name].frame, instant)
+        fresh, early = _observe(spec, pair, _all_versions(resolved[name]), instant)
         parts.append(merge_series(held[held["series"] == name], fresh, chain, now=instant))
         status.append(_status_rows(pair, name, resolved[name].outcomes, instant, early))
     merged = pd.concat([part for part in parts if len(part)] or [held], ignore_index=True)
@@ -159,7 +158,8 @@ def merge_series(stored: pd.DataFrame, fresh: pd.DataFrame, chain: Sequence[str]
     Parameters
     ----------
     stored, fresh:
-        Observations of one series; ``fresh`` has one row per event time.
+        Observations of one series; of an event time that ``fresh`` holds several versions of, all are taken where
+        nothing was stored, else the newest is compared.
     chain:
         Source names, highest precedence first.
     now:
@@ -170,10 +170,11 @@ def merge_series(stored: pd.DataFrame, fresh: pd.DataFrame, chain: Sequence[str]
     if not len(stored):
         return fresh
     active = current_versions(stored)
+    versions, fresh = fresh, current_versions(fresh)
     place = pd.Index(active["event_time"]).get_indexer(pd.Index(fresh["event_time"]))
     known = place >= 0
     old = active.iloc[place[known]]
-    new, new_dates = fresh[known], fresh[~known]
+    new, new_dates = fresh[known], versions[~versions["event_time"].isin(active["event_time"])]
     rank = {name: order for order, name in enumerate(chain)}
     old_rank = old["source"].map(rank).fillna(len(chain)).to_numpy(int)
     new_rank = new["source"].map(rank).fillna(len(chain)).to_numpy(int)
@@ -212,6 +213,8 @@ def _resolve_all(
                 remedy=f"correct `chains.{name}` in the pair's file, or add the source (docs/add-a-source.md).",
             )
 
+    _announce(settings, pair, sources)
+
     def one(name: str) -> Resolved:
         earliest = (
             min(pair.history_start, settings.platform.backtest.start)
@@ -220,10 +223,73 @@ def _resolve_all(
         )
         window = Window(start=_HISTORY_START, live_start=max(earliest, _HISTORY_START), now=now)
         dates = _event_dates(held.loc[held["series"] == name])
-        return resolve(settings.series[name], pair.chains[name], sources, window, dates)
+        return resolve(settings.series[name], pair.chains[name], sources, window, dates, references(name))
 
-    with ThreadPoolExecutor(max_workers=_WORKERS, thread_name_prefix="ingest") as pool:
-        return dict(zip(pair.all_series, pool.map(one, pair.all_series), strict=True))
+    def references(asking: str) -> References:
+        def give(name: str) -> pd.DataFrame:
+            spec = settings.series.get(name)
+            if spec is None:
+                raise SourceError(
+                    f"The reference series {name} of {asking} is not declared.", remedy="declare it in series.yaml."
+                )
+            rows = _standing(held, name)
+            # A series others refer to refers to none itself, so nobody waits in a circle.
+            if name != asking and name in answers and spec.reference is None:
+                return _joined(answers[name].result().frame, rows)
+            return _joined(_local_rows(spec, sources, now), rows)
+
+        return give
+
+    # One thread a series: a provider that is slow holds up nobody who waits for another.
+    names = sorted(pair.all_series, key=lambda name: settings.series[name].reference is not None)
+    answers: dict[str, Future[Resolved]] = {}
+    with ThreadPoolExecutor(max_workers=max(1, len(names)), thread_name_prefix="ingest") as pool:
+        for name in names:
+            answers[name] = pool.submit(one, name)
+        return {name: answers[name].result() for name in pair.all_series}
+
+
+def _announce(settings: Settings, pair: PairSpec, sources: Mapping[str, Source]) -> None:
+    """Name every address this ingestion may ask, so that the hosts that are dead are found out together."""
+    for name in pair.all_series:
+        for source in (sources[each] for each in pair.chains[name]):
+            if isinstance(source, OverHttp) and source.not_configured(settings.series[name]) is None:
+                source.gateway.expect(source.urls())
+
+
+def _standing(held: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the stored rows of a series that no rule withdrew, as a source would give them."""
+    rows = held[(held["series"] == name) & held["withdrawn_at"].isna()]
+    dates = rows["event_time"].dt.tz_localize(None).astype("datetime64[ns]")
+    return pd.DataFrame({"event_date": dates, "value": rows["value"]})
+
+
+def _local_rows(spec: SeriesSpec, sources: Mapping[str, Source], now: dt.datetime) -> pd.DataFrame:
+    """Return a series' rows from the local sources it has an address at; a source that fails gives none."""
+    request = FetchRequest(spec, _HISTORY_START, now.date())
+    parts = []
+    for name in spec.addresses:
+        source = sources.get(name)
+        if source is None or not source.is_local or source.not_configured(spec) is not None:
+            continue
+        with contextlib.suppress(SourceError):  # its own chain records why
+            parts.append(source.fetch(request).frame[["event_date", "value"]])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["event_date", "value"])
+
+
+def _joined(answered: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per date of both, the answered one first."""
+    parts = [part for part in (answered[["event_date", "value"]], rows) if len(part)]
+    if not parts:
+        return rows
+    joined = pd.concat(parts, ignore_index=True).drop_duplicates("event_date", keep="first")
+    return joined.sort_values("event_date", kind="stable").reset_index(drop=True)
+
+
+def _all_versions(resolved: Resolved) -> pd.DataFrame:
+    if resolved.earlier is None or not len(resolved.earlier):
+        return resolved.frame
+    return pd.concat([resolved.earlier, resolved.frame], ignore_index=True)
 
 
 def _observe(
@@ -231,6 +297,9 @@ def _observe(
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return observations of one series, and per source how many rows the rule says are not published yet."""
     published = available_at(spec, served["event_date"].to_numpy("datetime64[D]"))
+    # Where a provider tells when a value first appeared, it was not known before, whatever the timetable says.
+    told = _naive_utc(served[AVAILABLE_AT])
+    published = np.where(np.isnat(told), published, np.fmax(published, told))
     early = published > np.datetime64(now.replace(tzinfo=None), "us")
     if is_published_ahead(spec):
         early[:] = False
@@ -252,6 +321,7 @@ def _observe(
             "reason": None,
         }
     )
+    frame = frame.drop_duplicates(["event_time", "available_at"], keep="last")
     return _conform(frame, OBSERVATIONS).reset_index(drop=True), counts
 
 

@@ -22,6 +22,7 @@ from forex_assets.market.contract import FRAME_COLUMNS, PRICE_COLUMNS
 if TYPE_CHECKING:
     from forex_assets.settings import SeriesSpec
 
+_SHOWN_DATES = 5
 _MISSING_TEXT = ["", "NaN", "nan", "NA", "N/A", "#N/A", "ND", ".", "null", "None", "-"]
 
 
@@ -134,14 +135,28 @@ def read_table(path: Path, address: TableAddress, *, label: str) -> tuple[pd.Dat
     return tidy, hashlib.sha256(raw).hexdigest(), note
 
 
-def tidy_frame(frame: pd.DataFrame) -> tuple[pd.DataFrame, str | None]:
-    """Return rows with a value, one per date in ascending order, and a note about dates that repeated."""
+def tidy_frame(frame: pd.DataFrame, *, refuse_contradictions: bool = False) -> tuple[pd.DataFrame, str | None]:
+    """Return rows with a value, one per date in ascending order, and a note about dates that repeated.
+
+    Of a repeated date the last row is taken; with ``refuse_contradictions`` only where all its rows agree, and a date
+    whose rows contradict each other is left out: nobody can tell which is right.
+    """
     kept = frame.loc[np.isfinite(frame["value"].to_numpy(float)), list(FRAME_COLUMNS)]
+    notes: list[str] = []
+    if refuse_contradictions:
+        again = kept["event_date"].duplicated(keep=False)
+        odd = again & ~kept.duplicated(keep=False)
+        dates = sorted(set(kept.loc[odd, "event_date"].dt.strftime("%Y-%m-%d")))
+        if dates:
+            kept = kept[~kept["event_date"].isin(pd.to_datetime(dates))]
+            shown = ", ".join(dates[:_SHOWN_DATES]) + (", …" if len(dates) > _SHOWN_DATES else "")
+            notes.append(f"{len(dates)} dates given more than once with different values are left out: {shown}")
     repeats = int(kept["event_date"].duplicated().sum())
     if repeats:
         kept = kept.drop_duplicates("event_date", keep="last")
+        notes.insert(0, f"{repeats} repeated dates: the last row of each was taken")
     tidy = kept.sort_values("event_date", kind="stable").reset_index(drop=True)
-    return tidy, f"{repeats} repeated dates: the last row of each was taken" if repeats else None
+    return tidy, "; ".join(notes) or None
 
 
 def empty_frame() -> pd.DataFrame:

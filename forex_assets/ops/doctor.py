@@ -551,8 +551,7 @@ def _browser() -> Finding:
 def _network(settings: Settings) -> list[Finding]:
     if settings.offline:
         return [Finding("network", "live providers", "warn", "not asked: FOREX_OFFLINE=1", _ONLINE)]
-    providers = settings.platform.providers
-    urls = {"mindicador": providers.mindicador.base_url, "siete": providers.siete.base_url}
+    urls = settings.platform.providers.addresses()
     answers: dict[str, tuple[State, str]] = {}
 
     def ask(name: str) -> Callable[[], None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -24,6 +24,19 @@ FAST = HttpSettings(
 PATIENT = FAST.model_copy(update={"read_timeout_s": 10.0})
 """Time-outs for tests in which the server answers, however busy the machine is."""
 
+
+def on_loopback(providers: dict[str, Any], base_url: str) -> dict[str, Any]:
+    """``providers:`` of ``platform.yaml`` with every address on loopback, under the provider's name, and no waiting."""
+    for name, body in providers.items():
+        if name != "http":
+            body.update({key: f"{base_url}/{name}" for key in ("base_url", "api_url", "archive_url") if key in body})
+            body.update({"other_urls": []} if "other_urls" in body else {}, max_requests_per_s=1000)
+    providers["fred"]["api_url"] += "/api"
+    providers["ecb_live"]["archive_url"] += "/archive"
+    providers["http"].update(read_timeout_s=0.5, attempts=2, backoff_initial_s=0.001, backoff_max_s=0.002)
+    return providers
+
+
 HTML = "<!DOCTYPE html><html><body>Service unavailable</body></html>"
 
 
@@ -35,6 +48,7 @@ class Reply:
     status: int = 200
     truncated: bool = False
     silent: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def raw(self) -> bytes:
         if isinstance(self.body, bytes):
@@ -48,6 +62,7 @@ class Request:
 
     path: str
     query: dict[str, str]
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -70,6 +85,7 @@ def serve() -> tuple[Provider, http.server.ThreadingHTTPServer]:
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             request = Request(parts.path, {name: values[0] for name, values in parse_qs(parts.query).items()})
+            request.headers = {name.lower(): value for name, value in self.headers.items()}
             provider.requests.append(request)
             reply = provider.answer(request)
             if reply.silent:
@@ -78,6 +94,8 @@ def serve() -> tuple[Provider, http.server.ThreadingHTTPServer]:
             raw = reply.raw()
             self.send_response(reply.status)
             self.send_header("Content-Type", "application/json")
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(raw)))
             self.send_header("Connection", "close")
             self.end_headers()

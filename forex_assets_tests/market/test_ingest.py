@@ -19,7 +19,7 @@ from forex_assets.market.asof import bars_as_of, quarantine
 from forex_assets.market.ingest import Ingest, ingest
 from forex_assets.schemas import OBSERVATIONS, SOURCE_STATUS
 from forex_assets.settings import Settings, load_settings
-from forex_assets_tests.market.provider_server import Provider, Reply, Request
+from forex_assets_tests.market.provider_server import Provider, Reply, Request, on_loopback
 from forex_assets_tests.market.test_chain import Scripted, sessions
 
 NOW = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
@@ -50,8 +50,10 @@ def test_usdclp_works_from_the_shipped_series_without_a_network(offline: Setting
     assert served(result, "usdclp_fixing") == {
         "siete": "not_configured",
         "mindicador": "not_configured",
+        "findic": "not_configured",
         "folder": "not_configured",
         "embedded": "answered",
+        "bis": "not_configured",
     }
     status = result.source_status
     assert set(status.loc[status["source"].isin(["siete", "mindicador"]), "reason"]) == {"offline"}
@@ -88,7 +90,7 @@ def test_folder_takes_over_and_the_record_says_so(
     assert served(result, "usdclp_fixing")["folder"] == "answered"
     assert served(result, "usdclp_fixing")["embedded"] == "not_needed"
     assert set(result.observations["source"]) == {"folder"}
-    assert served(result, "vix") == {"folder": "answered"}
+    assert served(result, "vix") == {"folder": "answered", "fred": "not_configured", "yahoo": "not_configured"}
 
 
 def test_market_close_needs_a_folder_and_says_what_is_missing(offline: Settings) -> None:
@@ -321,6 +323,8 @@ def test_live_providers_extend_what_is_shipped(
     def answer(request: Request) -> Reply:
         if request.path.startswith("/siete"):
             return Reply({"Codigo": -5, "Descripcion": "Invalid username or password", "Series": {"Obs": None}})
+        if not request.path.startswith("/mindicador"):
+            return Reply(status=404)
         slug, year = request.path.split("/")[2:]
         rows = [
             {"fecha": f"{day}T04:00:00.000Z", "valor": 940.0 + place % 5}
@@ -336,8 +340,10 @@ def test_live_providers_extend_what_is_shipped(
     assert status["state"].to_dict() == {
         "siete": "failed",
         "mindicador": "answered",
+        "findic": "failed",  # asked for the fixing of the 23rd, which is due and the first mirror does not have yet
         "folder": "not_configured",
         "embedded": "answered",
+        "bis": "failed",
     }
     assert "code -5" in status.loc["siete", "reason"]
     assert status.loc["mindicador", "last_event"] == pd.Timestamp("2025-06-19")
@@ -370,9 +376,7 @@ def live_settings(home: Path, provider: Provider, monkeypatch: pytest.MonkeyPatc
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
     body = yaml.safe_load((folder / "platform.yaml").read_text(encoding="utf-8"))
-    body["providers"]["mindicador"]["base_url"] = f"{provider.base_url}/mindicador"
-    body["providers"]["siete"]["base_url"] = f"{provider.base_url}/siete"
-    body["providers"]["http"].update(read_timeout_s=0.5, attempts=2, backoff_initial_s=0.001, backoff_max_s=0.002)
+    on_loopback(body["providers"], provider.base_url)
     (folder / "platform.yaml").write_text(yaml.safe_dump(body, sort_keys=False), encoding="utf-8")
     monkeypatch.setenv("FOREX_CONFIG_DIR", str(folder))
     monkeypatch.setenv("FOREX_OFFLINE", "0")

@@ -120,7 +120,7 @@ def test_credentials_are_reported_by_place_and_never_by_value(settings: Settings
     found = _look(online, **environ)
     assert found["credentials", "BCCH_USER"] == Finding("credentials", "BCCH_USER", "ok", "set (environment)")
     assert found["credentials", "BCCH_PASS"].detail == "set (private file)"
-    assert "usdclp_fixing from siete, mindicador, embedded" in found["sources", "usdclp"].detail
+    assert "usdclp_fixing from siete, mindicador, findic, embedded, bis" in found["sources", "usdclp"].detail
     text = json.dumps(as_json(list(found.values())))
     assert "s3cr3t-file-value" not in text
     assert "desk@secret.example" not in text
@@ -162,7 +162,7 @@ def test_missing_drivers_and_a_missing_target_are_named(settings: Settings) -> N
     store.write(OBSERVATIONS, "usdclp", (), _observations(settings, "2025-06-12", drivers=False))
     finding = _look(settings)["data", "usdclp"]
     assert finding.state == "warn"
-    assert "0 of 12 drivers fresh (not: tpm" in finding.detail
+    assert "0 of 15 drivers fresh (not: tpm" in finding.detail
     none_left = _observations(settings, "2025-06-12", drivers=False).assign(withdrawn_at=pd.Timestamp(NOW))
     store.write(OBSERVATIONS, "usdclp", (), none_left)
     assert "no usable value of usdclp_fixing" in _look(settings)["data", "usdclp"].detail
@@ -348,8 +348,10 @@ def test_reachability_is_asked_only_when_wanted_and_no_network_is_no_failure(
     platform = settings.platform
     pointed = platform.providers.model_copy(
         update={
-            "mindicador": platform.providers.mindicador.model_copy(update={"base_url": providers[kind]}),
-            "siete": platform.providers.siete.model_copy(update={"base_url": providers["answers"]}),
+            name: getattr(platform.providers, name).model_copy(
+                update={"base_url": providers[kind if name == "mindicador" else "answers"]}
+            )
+            for name in platform.providers.addresses()
         }
     )
     online = settings.model_copy(

