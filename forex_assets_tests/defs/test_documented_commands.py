@@ -76,7 +76,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
 
 
 @pytest.mark.e2e
-@pytest.mark.capability("J07", "A01")
+@pytest.mark.capability("J07")
 def test_every_documented_command_does_what_the_page_says(ran: Ran) -> None:
     assert ran.good.returncode == 0, ran.good.stdout[-4000:]
     assert "Traceback" not in ran.good.stdout

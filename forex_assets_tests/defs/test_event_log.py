@@ -109,7 +109,7 @@ def test_a_deleted_run_leaves_no_event_and_no_file(instance: dg.DagsterInstance,
 
 
 def test_more_runs_than_open_shards_are_all_kept(instance: dg.DagsterInstance) -> None:
-    runs = [materialise(instance).run_id for _ in range(11)]
+    runs = [materialise(instance).run_id for _ in range(10)]
     assert all(len(instance.event_log_storage.get_records_for_run(run_id).records) > 20 for run_id in runs)
     storage = instance.event_log_storage
     assert isinstance(storage, PooledSqliteEventLogStorage)

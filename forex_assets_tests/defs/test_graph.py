@@ -257,7 +257,6 @@ SEK_PAIR = {
 }
 
 
-@pytest.mark.capability("A01")
 def test_adding_a_pair_is_one_yaml_file(tmp_path: Path, graph: dict[str, Any]) -> None:
     config = tmp_path / "configs"
     shutil.copytree(packaged_config_dir(), config)

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+import forex_assets.pipeline
 from forex_assets import schemas
 from forex_assets.defs import jobs
 from forex_assets.pipeline import PROVENANCE, Pipeline
@@ -270,6 +271,18 @@ def test_any_change_of_later_observations_leaves_snapshots_drivers_and_forecasts
     made = pipeline.store.keys(schemas.FORECAST, PAIR)
     for table, written in ((schemas.BARS, keys), (schemas.DRIVERS, keys), (schemas.FORECAST, made)):
         _same(pipeline.store.read(table, PAIR, written), _rows(world, table, written))
+
+
+def test_the_canary_notices_a_snapshot_that_looks_a_week_ahead(
+    worlds: dict[str, World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A planted leak: were the comparison blind, this would find the worlds equal."""
+    exact = forex_assets.pipeline.as_of_instants
+    monkeypatch.setattr(forex_assets.pipeline, "as_of_instants", lambda days: exact(days) + np.timedelta64(7, "D"))
+    key = (CANARY.isoformat(),)
+    leaking = {name: world.pipeline.bars(PAIR, [CANARY, AFTER])[key] for name, world in worlds.items()}
+    with pytest.raises(AssertionError):
+        _same(leaking["target changed"], leaking["as published"])
 
 
 def test_a_forecast_for_the_canary_day_alone_equals_the_one_made_in_the_range(worlds: dict[str, World]) -> None:

@@ -46,7 +46,7 @@ def _ticks(world: World, name: str, start: str, count: int) -> list[dt.datetime]
     return [moment.astimezone(SANTIAGO) for moment in islice(times, count)]
 
 
-@pytest.mark.capability("A02", "B13", "B14", "B15")
+@pytest.mark.capability("B13", "B14", "B15")
 def test_every_schedule_takes_its_expression_and_zone_from_the_settings_and_its_job_exists(world: World) -> None:
     crons = world.settings.platform.schedules
     names = {job.name for job in world.definitions.resolve_all_job_defs()}
