@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,9 @@ from forex_assets.desk import report_path
 from forex_assets.pipeline import Pipeline, day_key
 
 SHOWN_WINDOWS = ("live_60", "backtest_5y", "backtest_all")
+
+
+_UNREACHABLE = re.compile(r"([\w.-]+) cannot be reached")
 
 
 def pair_summary(pipeline: Pipeline, pair_id: str, as_of: dt.date | None = None) -> dict[str, Any]:
@@ -126,7 +130,16 @@ def source_summary(pipeline: Pipeline, pair_id: str) -> list[dict[str, Any]]:
 
 def why_not(entry: Mapping[str, Any]) -> str:
     """Return why the sources that did not answer for a series did not: ``siete: offline; folder: …``."""
-    return "; ".join(f"{name}: {why.removeprefix('not_configured: ')}" for name, why in entry["others"].items())
+    return "; ".join(
+        f"{name}: {'unreachable' if _UNREACHABLE.search(why) else why.removeprefix('not_configured: ')}"
+        for name, why in entry["others"].items()
+    )
+
+
+def unreachable_hosts(summary: Mapping[str, Any]) -> list[str]:
+    """Return the provider hosts that could not be reached for any series of a pair's summary, each once."""
+    reasons = (why for entry in summary["sources"] for why in entry["others"].values())
+    return list(dict.fromkeys(host for why in reasons for host in _UNREACHABLE.findall(why)))
 
 
 def quarantined_rows(pipeline: Pipeline, pair_id: str) -> int:

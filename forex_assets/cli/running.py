@@ -127,18 +127,23 @@ def _print(settings: Settings, outcomes: list[PairOutcome], seconds: float) -> N
 
     from forex_assets.cli.show import print_how_to_read, print_summary
     from forex_assets.pipeline import Pipeline
-    from forex_assets.summary import pair_summary
+    from forex_assets.summary import pair_summary, unreachable_hosts
 
     console = stdout()
     pipeline = Pipeline(settings)
+    unreachable: dict[str, None] = {}
     for outcome in outcomes:
         if outcome.error is None:
-            print_summary(console, pair_summary(pipeline, outcome.pair, outcome.as_of), outcome.notes)
+            summary = pair_summary(pipeline, outcome.pair, outcome.as_of)
+            print_summary(console, summary, outcome.notes)
+            unreachable.update(dict.fromkeys(unreachable_hosts(summary)))
             continue
         console.print(f"\n[bold]{outcome.pair}[/]: [yellow]not run[/]. {escape(outcome.error.message)}")
         console.print(f"Remedy: {escape(outcome.error.remedy)}")
     if any(outcome.error is None for outcome in outcomes):
         print_how_to_read(console)
+    if unreachable:
+        console.print(f"\n[yellow]Unreachable (no network?):[/] {escape(', '.join(unreachable))}.")
     partitions, runs = sum(o.partitions for o in outcomes), sum(o.runs for o in outcomes)
     console.print(f"\n{partitions} partitions materialised in {runs} Dagster runs, {seconds:.0f} s.")
     if any(outcome.error is None for outcome in outcomes):
