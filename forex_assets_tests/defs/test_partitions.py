@@ -7,13 +7,17 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from forex_assets.clock import calendar_for
+from forex_assets.defs import jobs
 from forex_assets.defs.partitions import business_days, day_by_horizon, horizons, partition_key, store_key
+from forex_assets.errors import DataError
 from forex_assets.settings import Settings, load_settings
+from forex_assets_tests.defs.world import World
 
 SANTIAGO = ZoneInfo("America/Santiago")
 
@@ -100,6 +104,15 @@ def test_a_range_of_days_and_horizons_is_their_product(settings: Settings) -> No
         f"{day}|{name}" for day in ("2025-06-11", "2025-06-12", "2025-06-13") for name in settings.horizons
     )
     assert sorted(one) == ["2025-06-11|30d", "2025-06-12|30d", "2025-06-13|30d"]
+
+
+@pytest.mark.capability("K14")
+def test_bars_of_a_day_that_has_not_begun_are_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    late_on_the_11th = pd.Timestamp("2025-06-12 03:30", tz="UTC")
+    monkeypatch.setattr("forex_assets.defs.market_data.utc_now", lambda: late_on_the_11th)
+    with pytest.raises(DataError, match=r"as_of 2025-06-12 has not begun in America/Santiago, where it is 2025-06-11"):
+        world.run(jobs.SNAPSHOT, first="2025-06-11", last="2025-06-13")
+    assert world.run(jobs.SNAPSHOT, first="2025-06-11", last="2025-06-11") == 2
 
 
 _DAYS = st.dates(dt.date(1999, 1, 1), dt.date(2100, 12, 31)).map(dt.date.isoformat)
