@@ -182,7 +182,7 @@ def newest_slices(pipeline: Pipeline, pair_id: str, table: Table) -> Slices:
 
 def count_verdicts(pipeline: Pipeline, pair_id: str, table: Table) -> dict[str, int]:
     """Return how many of the newest stored slices carry each verdict."""
-    keys = pipeline.store.keys(table, pair_id)[-COUNTED_SLICES:]
+    keys = sorted(pipeline.store.keys(table, pair_id), key=lambda key: key[-1:])[-COUNTED_SLICES:]
     return dict(Counter(pipeline.store.info(table, pair_id, key).verdict.state for key in keys))
 
 
