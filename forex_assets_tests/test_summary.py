@@ -9,7 +9,8 @@ ENTRY = {
     "answered_by": [],
     "others": {
         "folder": "not_configured: FOREX_DATA_DIR is not set",
-        "yahoo": "failed: query1.example.com cannot be reached: no route. query2.example.com cannot be reached: no route.",
+        "yahoo": "failed: query1.example.com cannot be reached: no route. "
+        "query2.example.com cannot be reached: no route.",
         "fred": "failed: answered HTML instead of CSV",
     },
 }
