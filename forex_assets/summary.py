@@ -129,11 +129,12 @@ def source_summary(pipeline: Pipeline, pair_id: str) -> list[dict[str, Any]]:
 
 
 def why_not(entry: Mapping[str, Any]) -> str:
-    """Return why the sources that did not answer for a series did not: ``siete: offline; folder: …``."""
-    return "; ".join(
-        f"{name}: {'unreachable' if _UNREACHABLE.search(why) else why.removeprefix('not_configured: ')}"
-        for name, why in entry["others"].items()
-    )
+    """Return why sources did not answer for a series, each reason once: ``siete, bis: offline; folder: …``."""
+    names: dict[str, list[str]] = {}
+    for name, why in entry["others"].items():
+        reason = "unreachable" if _UNREACHABLE.search(why) else why.removeprefix("not_configured: ")
+        names.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(sources)}: {reason}" for reason, sources in names.items())
 
 
 def unreachable_hosts(summary: Mapping[str, Any]) -> list[str]:
