@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from forex_assets import schemas
-from forex_assets.errors import DataError
+from forex_assets.errors import DataError, StoreError
 from forex_assets.pipeline import Pipeline, day_key, utc_now
 from forex_assets.schemas import Table
 from forex_assets.settings import PairSpec
@@ -156,20 +156,26 @@ def _checks_of(
         can_subset=True,
     )
     def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        slices = newest_slices(pipeline, pair.id, table)
+        slices, unreadable = newest_slices(pipeline, pair.id, table)
         verdicts = count_verdicts(pipeline, pair.id, table)
         selected = {check.name for check in context.selected_asset_check_keys}
         for rule in rules:
             if rule.name not in selected:
                 continue
-            results = rule.run(slices) or [("none", RuleResult(rule.name, "unknown", "a stored slice", "none stored"))]
+            results = [
+                *rule.run(slices),
+                *((label, RuleResult(rule.name, "bad", "a slice that can be read", why)) for label, why in unreadable),
+            ] or [("none", RuleResult(rule.name, "unknown", "a stored slice", "none stored"))]
             yield check_result(key, rule, results, verdicts)
 
     return checks
 
 
-def newest_slices(pipeline: Pipeline, pair_id: str, table: Table) -> Slices:
-    """Return the newest stored slices of a table, a few per horizon, bad ones too, with their labels."""
+def newest_slices(pipeline: Pipeline, pair_id: str, table: Table) -> tuple[Slices, list[tuple[str, str]]]:
+    """Return the newest stored slices of a table, a few per horizon, bad ones too, with their labels.
+
+    A slice that cannot be read is returned apart, with why: it must not fail the run that is about to mend it.
+    """
     keys = pipeline.store.keys(table, pair_id)
     by_horizon: dict[str, list[tuple[str, ...]]] = {}
     for key in keys:
@@ -177,13 +183,28 @@ def newest_slices(pipeline: Pipeline, pair_id: str, table: Table) -> Slices:
     single = bool(keys) and len(keys[0]) == 1 and table.name in ("bars",)
     count = 1 if single else SHOWN_SLICES_PER_HORIZON
     shown = [key for group in by_horizon.values() for key in group[-count:]]
-    return [("/".join(key) or "all", pipeline.store.read(table, pair_id, [key], allow_bad=True)) for key in shown]
+    slices: Slices = []
+    unreadable: list[tuple[str, str]] = []
+    for key in shown:
+        label = "/".join(key) or "all"
+        try:
+            slices.append((label, pipeline.store.read(table, pair_id, [key], allow_bad=True)))
+        except StoreError as error:
+            unreadable.append((label, error.message))
+    return slices, unreadable
 
 
 def count_verdicts(pipeline: Pipeline, pair_id: str, table: Table) -> dict[str, int]:
-    """Return how many of the newest stored slices carry each verdict."""
+    """Return how many of the newest stored slices carry each verdict, and how many cannot be read."""
+
+    def state(key: tuple[str, ...]) -> str:
+        try:
+            return pipeline.store.info(table, pair_id, key).verdict.state
+        except StoreError:
+            return "unreadable"
+
     keys = sorted(pipeline.store.keys(table, pair_id), key=lambda key: key[-1:])[-COUNTED_SLICES:]
-    return dict(Counter(pipeline.store.info(table, pair_id, key).verdict.state for key in keys))
+    return dict(Counter(state(key) for key in keys))
 
 
 def check_result(

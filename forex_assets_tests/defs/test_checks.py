@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
 import dagster as dg
@@ -164,10 +165,22 @@ def test_without_any_stored_slice_every_check_is_unknown(world: World) -> None:
     from forex_assets.defs.checks import newest_slices
 
     empty = World(world.settings.model_copy(update={"store_root": "memory://nothing-stored"}), world.instance)
-    assert newest_slices(empty.pipeline, PAIR, schemas.FORECAST) == []
+    assert newest_slices(empty.pipeline, PAIR, schemas.FORECAST) == ([], [])
     results = run_checks(empty, "forecast")
     assert {state_of(result) for result in results.values()} == {"unknown"}
     assert all("none stored" in (result.description or "") for result in results.values())
+
+
+def test_a_damaged_slice_fails_its_checks_and_not_the_run_that_mends_it(world: World) -> None:
+    key = ("30d", LAST_AS_OF.isoformat())
+    path = Path(world.pipeline.store.info(schemas.FORECAST, PAIR, key).path)
+    path.write_bytes(path.read_bytes()[:100])
+    results = run_checks(world, "forecast")
+    assert {state_of(result) for result in results.values()} == {"bad"}
+    assert "30d/2025-06-13" in (results["schema"].description or "")
+    assert dict(results["schema"].metadata["verdicts_of_recent_slices"].value)["unreadable"] == 1  # type: ignore[call-overload]
+    assert run_pair(world.runner, PAIR, as_of=LAST_AS_OF, days=2).error is None
+    assert run_checks(world, "forecast")["schema"].passed
 
 
 PLANTED = {
