@@ -157,7 +157,7 @@ def ui(port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1.", mi
     prepare_home(settings)
     typer.echo(f"Dagster UI: http://127.0.0.1:{port}/asset-groups", err=True)
     arguments = ["-m", "dagster", "dev", "-m", "forex_assets.definitions", "-h", "127.0.0.1", "-p", str(port)]
-    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  # nosec B606
 
 
 def env() -> None:
