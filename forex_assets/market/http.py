@@ -629,9 +629,21 @@ def _parse(raw: bytes, label: str, kind: Kind) -> Any:
     if kind == "text":
         return text
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=functools.partial(_object, label=label))
     except ValueError:
         raise _TransientError(f"{label}: the answer of {len(raw)} bytes is not whole JSON.", remedy=_LATER) from None
+
+
+def _object(pairs: list[tuple[str, Any]], *, label: str) -> dict[str, Any]:
+    """Return a JSON object; one that names something twice contradicts itself, whichever is the right one."""
+    body = dict(pairs)
+    if len(body) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SourceError(
+            f"{label}: the answer names {twice[:40]!r} twice.", remedy="try again later; the next source serves."
+        )
+    return body
 
 
 def _plain(error: Exception) -> str:

@@ -235,7 +235,9 @@ def _resolve_all(
             rows = _standing(held, name)
             # A series others refer to refers to none itself, so nobody waits in a circle.
             if name != asking and name in answers and spec.reference is None:
-                return _joined(answers[name].result().frame, rows)
+                rows = _joined(answers[name].result().frame, rows)
+                if len(rows):
+                    return rows
             return _joined(_local_rows(spec, sources, now), rows)
 
         return give

@@ -46,6 +46,7 @@ TEXTS: dict[str, Text] = {
     "rule.cross_source": Text("contradice la referencia", "contradicts its reference"),
     "rule.spike": Text("salto que se revierte", "reverted spike"),
     "rule.stale": Text("precio repetido", "stale run"),
+    "rule.revision": Text("reemplazado por una versión nueva", "replaced by a newer version"),
     "kind.fixing": Text("fixing oficial", "official fixing"),
     "kind.close": Text("cierre de mercado", "market close"),
     "state.good": Text("Conforme", "Good"),

@@ -25,11 +25,20 @@ PATIENT = FAST.model_copy(update={"read_timeout_s": 10.0})
 """Time-outs for tests in which the server answers, however busy the machine is."""
 
 
-def on_loopback(providers: dict[str, Any], base_url: str) -> dict[str, Any]:
-    """``providers:`` of ``platform.yaml`` with every address on loopback, under the provider's name, and no waiting."""
+def on_loopback(providers: dict[str, Any], base_url: str, **others: str) -> dict[str, Any]:
+    """``providers:`` of ``platform.yaml`` with every address on loopback, under the provider's name, and no waiting.
+
+    ``others`` names the servers of providers that have one of their own.
+    """
     for name, body in providers.items():
         if name != "http":
-            body.update({key: f"{base_url}/{name}" for key in ("base_url", "api_url", "archive_url") if key in body})
+            body.update(
+                {
+                    key: f"{others.get(name, base_url)}/{name}"
+                    for key in ("base_url", "api_url", "archive_url")
+                    if key in body
+                }
+            )
             body.update({"other_urls": []} if "other_urls" in body else {}, max_requests_per_s=1000)
     providers["fred"]["api_url"] += "/api"
     providers["ecb_live"]["archive_url"] += "/archive"

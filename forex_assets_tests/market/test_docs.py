@@ -16,6 +16,7 @@ from forex_assets.market.contract import FetchRequest
 from forex_assets.market.http import HttpGateway
 from forex_assets.market.ingest import ingest
 from forex_assets.market.tabular import TableAddress
+from forex_assets.ops.secrets import KNOWN_SECRETS
 from forex_assets.settings import SeriesSpec, Settings, load_settings
 from forex_assets_tests.market.provider_server import PATIENT, Provider, Reply
 
@@ -33,7 +34,20 @@ def example(name: str) -> str:
 def test_every_series_is_on_the_page_with_its_unit_and_its_sources(configured: Settings) -> None:
     text = (DOCS / "data-sources.md").read_text(encoding="utf-8")
     rows = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
-    printed = {"siete": "SIETE", "mindicador": "mindicador", "folder": "folder", "ecb": "ECB history"}
+    printed = {
+        "siete": "SIETE",
+        "mindicador": "mindicador",
+        "findic": "findic",
+        "folder": "folder",
+        "ecb": "ECB history",
+        "ecb_live": "ECB live",
+        "bis": "BIS",
+        "fred": "FRED",
+        "yahoo": "Yahoo",
+        "stooq": "Stooq",
+        "alphavantage": "Alpha Vantage",
+        "xe": "XE",
+    }
     for name, spec in configured.series.items():
         cells = [cell.strip() for cell in rows[name].strip("|").split("|")]
         assert cells[2] == spec.unit
@@ -50,6 +64,8 @@ def test_every_source_variable_and_file_is_on_the_page(configured: Settings) -> 
             assert f"| `{source}` |" in text
             if source == "folder":
                 assert f"`{address['file']}`" in text
+    for name in KNOWN_SECRETS:
+        assert f"`{name}`" in text
     for variable in ("FOREX_DATA_DIR", "FOREX_OFFLINE", "BCCH_USER", "BCCH_PASS", "BCCH_PASS_FILE", "FOREX_HOME"):
         assert f"`{variable}`" in text
 

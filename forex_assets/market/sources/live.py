@@ -99,12 +99,14 @@ class LiveSource:
         params: Mapping[str, str],
         secret_params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        secrets: Sequence[str] = (),
         part: str = "",
     ) -> tuple[_T, Payload]:
         """Return what ``read`` makes of the answer, and the answer: from the cache while that is good.
 
         One answer a series (and ``part``) is kept, and only one that could be read; an old one makes the request
-        conditional. ``secret_params`` and ``headers`` enter no cache, error or log.
+        conditional. ``secret_params`` and ``headers`` enter no cache, error or log; an answer that repeats one of the
+        former, or of ``secrets``, is used and not kept.
 
         Raises
         ------
@@ -131,8 +133,7 @@ class LiveSource:
         except LimitUsedUpError as error:
             self.gateway.give_up(url, error.message)
             raise
-        # An answer that echoes a credential is used and not kept.
-        if not any(text in str(payload.body) for text in (secret_params or {}).values()):
+        if not any(text in str(payload.body) for text in (*(secret_params or {}).values(), *secrets)):
             self.gateway.keep(slot, payload, asked=asked)
         return value, payload
 

@@ -27,7 +27,9 @@ from forex_assets.market.sources.live import due_lately, fresh_since
 from forex_assets.market.tabular import empty_frame, tidy_frame
 from forex_assets.settings import SeriesSpec
 
-_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d+)?Z)?$")
+# Santiago's midnight in UTC, or a plain midnight; any other hour would be another zone, and the date not the first ten
+# characters.
+_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}(T0[034]:00:00(\.0+)?Z)?$")
 # A year's page is final this long after the year: late corrections have settled.
 _SETTLED_AFTER = dt.timedelta(days=10)
 # An empty page of a closed year may be the provider's lapse: it is asked for again after this long.

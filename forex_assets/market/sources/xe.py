@@ -82,7 +82,6 @@ class XeSource(LiveSource):
         return checked(request, address.check, label, lambda start: self._mids(request, address, label, start))
 
     def _mids(self, request: FetchRequest, address: XeAddress, label: str, start: dt.date) -> Rows:
-        token = base64.b64encode(f"{self.account}:{self.api_key}".encode()).decode()
         read = functools.partial(parse_page, address=address, label=label, now=self.now, mask=self._mask)
         pages: list[pd.DataFrame] = []
         for page in range(1, _MOST_PAGES + 1):
@@ -101,7 +100,8 @@ class XeSource(LiveSource):
                     "per_page": str(_PER_PAGE),
                     "page": str(page),
                 },
-                headers={"Authorization": f"Basic {token}"},
+                headers={"Authorization": f"Basic {self._secrets[0]}"},
+                secrets=self._secrets,
                 part=f"page {page}",
             )
             pages.append(frame)
@@ -111,10 +111,15 @@ class XeSource(LiveSource):
         tidy, note = frame_of(list(both["event_date"].to_numpy("datetime64[D]")), list(both["value"]))
         return tidy, note, payload
 
+    @property
+    def _secrets(self) -> list[str]:
+        """What must not be told: the credentials as they travel, and as they are."""
+        token = base64.b64encode(f"{self.account}:{self.api_key}".encode()).decode()
+        return [token, *(value for value in (self.api_key, self.account) if value)]
+
     def _mask(self, text: str) -> str:
-        for value in (self.api_key, self.account):
-            if value:
-                text = text.replace(value, "***")
+        for value in self._secrets:
+            text = text.replace(value, "***")
         return redact(text)
 
 
