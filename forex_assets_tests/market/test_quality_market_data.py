@@ -26,7 +26,11 @@ def judged(market_data_dir: Path, configured: Settings) -> pd.DataFrame:
     frames = [
         from_file(market_data_dir, YAHOO, "usdclp_yahoo_raw_daily.csv"),
         from_file(market_data_dir, MARKET, "usdclp_market_daily.csv", ohlc=True),
-        *(from_file(market_data_dir, spec, **file_of(spec)) for spec in configured.series.values()),
+        *(
+            from_file(market_data_dir, spec, **file_of(spec))
+            for spec in configured.series.values()
+            if "folder" in spec.addresses
+        ),
     ]
     observations = pd.concat(frames, ignore_index=True)
     out = apply_quality(observations, specs, configured.platform.quality, now=NOW)
