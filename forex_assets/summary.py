@@ -130,11 +130,16 @@ def source_summary(pipeline: Pipeline, pair_id: str) -> list[dict[str, Any]]:
 
 def why_not(entry: Mapping[str, Any]) -> str:
     """Return why sources did not answer for a series, each reason once: ``siete, bis: offline; folder: …``."""
+    return "; ".join(f"{', '.join(sources)}: {reason}" for reason, sources in _reasons(entry).items())
+
+
+def _reasons(entry: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the sources of a series that did not answer, by reason."""
     names: dict[str, list[str]] = {}
     for name, why in entry["others"].items():
         reason = "unreachable" if _UNREACHABLE.search(why) else why.removeprefix("not_configured: ")
         names.setdefault(reason, []).append(name)
-    return "; ".join(f"{', '.join(sources)}: {reason}" for reason, sources in names.items())
+    return names
 
 
 def unreachable_hosts(summary: Mapping[str, Any]) -> list[str]:
@@ -156,7 +161,7 @@ def missing_pieces(pipeline: Pipeline, pair_id: str, day: str) -> list[str]:
     silent: dict[str, list[str]] = {}
     for entry in source_summary(pipeline, pair_id):
         if not entry["answered_by"]:
-            silent.setdefault(why_not(entry), []).append(entry["series"])
+            silent.setdefault("; ".join(_reasons(entry)), []).append(entry["series"])
     notes = [f"{', '.join(names)}: no source answered ({reasons})" for reasons, names in silent.items()]
     for horizon in pipeline.settings.horizons:
         if not store.exists(schemas.FORECAST, pair_id, (horizon, day)):
