@@ -21,7 +21,7 @@ from forex_assets_tests.cli.conftest import Forex
 WRONG = {
     "unknown pair": (("run", "--pair", "nope"), "Pair 'nope' is not configured"),
     "empty pair list": (("forecast", "--pair", ","), "names no pair"),
-    "path as pair": (("forecast", "--pair", "../../etc"), "Pair '../../etc' is not configured"),
+    "path as pair": (("forecast", "--pair", "../../etc"), "Pair '../../etc' is no"),
     "no days": (("run", "--days", "0"), "--days 0 is not between 1 and 365"),
     "too many days": (("run", "--days", "366"), "--days 366 is not between 1 and 365"),
     "no date": (("run", "--as-of", "yesterday"), "--as-of 'yesterday' is not a day"),

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from forex_assets.defs.partitions import DAY, HORIZON
 from forex_assets.pipeline import Pipeline
 from forex_assets.settings import load_settings
 from forex_assets_tests.e2e.browser import Page, browser, until
@@ -186,8 +187,8 @@ def test_a_partition_launched_from_the_ui_is_materialised_by_the_daemon(ui: Ui) 
             "executionMetadata": {
                 "tags": [
                     {"key": "dagster/partition", "value": partition},
-                    {"key": "dagster/partition/day", "value": "2025-06-12"},
-                    {"key": "dagster/partition/horizon", "value": "7d"},
+                    {"key": f"dagster/partition/{DAY}", "value": "2025-06-12"},
+                    {"key": f"dagster/partition/{HORIZON}", "value": "7d"},
                 ]
             },
         },
