@@ -475,11 +475,22 @@ class HttpGateway:
             return self._client
 
     def close(self) -> None:
-        """Close the connections; the gateway opens new ones if it is used again."""
+        """Close the connections; the gateway opens new ones if it is used again.
+
+        Hosts that were looked up, found dead and not asked are remembered too: the next ingestion need not wait.
+        """
         with self._guard:
             client, self._client = self._client, None
+            probes, self._probes = self._probes, {}
         if client is not None:
             client.close()
+        for key, probe in probes.items():
+            with self._guard:
+                host = self._hosts.setdefault(key, _Host(key))
+            if not host.contacted and host.down is None:
+                self._recall(host)
+                if host.down is None:
+                    self._judge(host, probe)
 
     def __enter__(self) -> HttpGateway:
         return self
@@ -499,10 +510,16 @@ class HttpGateway:
             probe = self._probes.get(_host_key(url))
         if probe is None:
             return
-        if not probe.done.wait(max(0.0, probe.give_up_at - time.monotonic())):
-            self._open(host, f"{httpx.URL(url).host} cannot be reached within {self._http.connect_timeout_s:g} s.")
-        elif probe.trouble is not None:
-            self._open(host, probe.trouble)
+        probe.done.wait(max(0.0, probe.give_up_at - time.monotonic()))
+        self._judge(host, probe)
+
+    def _judge(self, host: _Host, probe: _Probe) -> None:
+        if probe.done.is_set():
+            if probe.trouble is not None:
+                self._open(host, probe.trouble)
+        elif time.monotonic() >= probe.give_up_at:
+            name = host.name.rsplit(":", 1)[0]
+            self._open(host, f"{name} cannot be reached within {self._http.connect_timeout_s:g} s.")
 
     def _probe(self, url: str) -> _Probe:
         # The system's own resolver has no time-out to set, so it runs in a thread nobody waits for.
@@ -515,6 +532,8 @@ class HttpGateway:
             try:
                 with contextlib.closing(socket.create_connection((parsed.host, port), timeout=seconds)):
                     pass
+            except TimeoutError:
+                probe.trouble = f"{parsed.host} cannot be reached within {seconds:g} s."
             except OSError as error:
                 probe.trouble = f"{parsed.host} cannot be reached: {error.strerror or error}."
             probe.done.set()

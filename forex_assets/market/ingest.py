@@ -213,7 +213,7 @@ def _resolve_all(
                 remedy=f"correct `chains.{name}` in the pair's file, or add the source (docs/add-a-source.md).",
             )
 
-    _announce(settings, pair, sources)
+    _announce(settings, sources)
 
     def one(name: str) -> Resolved:
         earliest = (
@@ -251,12 +251,13 @@ def _resolve_all(
         return {name: answers[name].result() for name in pair.all_series}
 
 
-def _announce(settings: Settings, pair: PairSpec, sources: Mapping[str, Source]) -> None:
-    """Name every address this ingestion may ask, so that the hosts that are dead are found out together."""
-    for name in pair.all_series:
-        for source in (sources[each] for each in pair.chains[name]):
-            if isinstance(source, OverHttp) and source.not_configured(settings.series[name]) is None:
-                source.gateway.expect(source.urls())
+def _announce(settings: Settings, sources: Mapping[str, Source]) -> None:
+    """Name every address the loaded pairs may ask, so that the hosts that are dead are found out together and once."""
+    for pair in settings.pairs.values():
+        for name in pair.all_series:
+            for source in (sources.get(each) for each in pair.chains[name]):
+                if isinstance(source, OverHttp) and source.not_configured(settings.series[name]) is None:
+                    source.gateway.expect(source.urls())
 
 
 def _standing(held: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -185,18 +185,22 @@ def swallowing() -> Iterator[list[str]]:
 
 
 @pytest.mark.capability("L18")
-def test_many_dead_hosts_cost_the_time_of_one(swallowing: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_dead_hosts_cost_the_time_of_one(
+    swallowing: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     http = FAST.model_copy(update={"connect_timeout_s": 0.3})
     started = time.monotonic()
-    with HttpGateway(http, cache_dir=None, now=NOW) as gateway:
+    with HttpGateway(http, cache_dir=tmp_path, now=NOW) as gateway:
         gateway.expect(swallowing)
-        for url in swallowing:
+        for url in swallowing[1:]:
             with pytest.raises(UnreachableError, match=r"cannot be reached within 0\.3 s"):
                 gateway.get_json(f"{url}/x", label="it")
         with ThreadPoolExecutor(4) as pool:
-            assert len(list(pool.map(lambda url: _refused(gateway, url), swallowing))) == len(swallowing)
+            assert len(list(pool.map(lambda url: _refused(gateway, url), swallowing[1:]))) == len(swallowing) - 1
+    with HttpGateway(http, cache_dir=tmp_path, now=NOW) as gateway:
+        assert "Not asked again" in _refused(gateway, swallowing[0]), "looked up with the others, though nobody asked"
     assert time.monotonic() - started < 3 * 0.3, "one after the other they would take six times as long"
 
 
