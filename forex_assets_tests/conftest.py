@@ -19,7 +19,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh FOREX_HOME; live providers are off."""
     folder = tmp_path / "home"
     folder.mkdir()
-    for name in ("FOREX_DATA_DIR", "FOREX_CONFIG_DIR", "FOREX_PAIRS", "FOREX_STORE_ROOT", "BCCH_USER", "BCCH_PASS"):
+    for name in ("FOREX_DATA_DIR", "FOREX_CONFIG_DIR", "FOREX_PAIRS", "FOREX_STORE_ROOT", *KNOWN_SECRETS):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FOREX_HOME", str(folder))
     monkeypatch.setenv("DAGSTER_HOME", str(folder / "dagster"))
