@@ -42,14 +42,14 @@ def backtest_rows(
 
 
 def _bars(pipeline: Pipeline, pair_id: str, *, fresh: bool) -> tuple[pd.DataFrame, dt.date, str]:
-    from forex_assets.market.asof import bars_as_of, data_hash, newest_usable_date
+    from forex_assets.market.asof import bars_as_of, data_hash
 
     if not fresh and pipeline.snapshot_days(pair_id):
         snapshot = pipeline.snapshot(pair_id)
         return snapshot.bars, snapshot.as_of, snapshot.data_hash
     pair = pipeline.settings.pair(pair_id)
     observations = pipeline.ingest(pair_id, now=utc_now(), merge=False)["observations"]
-    newest = newest_usable_date(observations, pair)
+    newest = pipeline.default_as_of(pair_id, now=utc_now(), observations=observations)
     bars = bars_as_of(observations, pair, newest)
     if bars.empty:
         raise DataError(f"No value of {pair_id} is known.", remedy="give a --data-dir that has its target series.")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from forex_assets import schemas
-from forex_assets.errors import UnusableSliceError
+from forex_assets.errors import DataError, UnusableSliceError
 from forex_assets.pipeline import Pipeline, day_key, utc_now
 from forex_assets.summary import forecast_values
 
@@ -38,7 +38,9 @@ def forecast_of(pipeline: Pipeline, pair_id: str, as_of: dt.date | None, horizon
         return stored if stored is not None else pipeline.ingest(pair_id, now=utc_now())["observations"]
 
     stored_days = pipeline.snapshot_days(pair_id)
-    day = as_of or (stored_days[-1] if stored_days else _newest_day(pipeline, pair_id, observations()))
+    day = as_of or (
+        stored_days[-1] if stored_days else pipeline.default_as_of(pair_id, now=utc_now(), observations=observations())
+    )
     rows: list[dict[str, Any]] = []
     bars: pd.DataFrame | None = None
     for horizon in horizons:
@@ -46,6 +48,12 @@ def forecast_of(pipeline: Pipeline, pair_id: str, as_of: dt.date | None, horizon
         stored = frame is not None
         if frame is None:
             bars = bars if bars is not None else bars_as_of(observations(), pair, day)
+            if bars.empty:
+                first = _first_day(observations(), pair.target.series)
+                raise DataError(
+                    f"No value of {pair_id} was known by the end of {day}; the first was known on {first}.",
+                    remedy="choose a later --as-of.",
+                )
             frame = pipeline.forecast_on(pair_id, horizon, bars, [day])[(horizon, day_key(day))]
         target = frame.loc[frame["is_target"]]
         rows.append(
@@ -75,14 +83,9 @@ def forecast_of(pipeline: Pipeline, pair_id: str, as_of: dt.date | None, horizon
     }
 
 
-def _newest_day(pipeline: Pipeline, pair_id: str, observations: pd.DataFrame) -> dt.date:
-    """Return the last business day with a usable value of the target, not after today in Santiago."""
-    from forex_assets.clock import AsOf
-    from forex_assets.market.asof import newest_usable_date
-
-    newest = newest_usable_date(observations, pipeline.settings.pair(pair_id))
-    day = np.datetime64(min(newest, AsOf(utc_now().to_pydatetime()).date), "D")
-    return pd.Timestamp(pipeline.calendar(pair_id).roll_back(np.array([day]))[0]).date()
+def _first_day(observations: pd.DataFrame, series: str) -> str:
+    known = observations.loc[observations["series"] == series, "available_at"]
+    return day_key(known.min()) if len(known) else "no day"
 
 
 def _stored(pipeline: Pipeline, pair_id: str, horizon: str, day: dt.date) -> pd.DataFrame | None:

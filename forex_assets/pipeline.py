@@ -8,6 +8,7 @@ one way to come about.
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ from forex_assets.errors import StoreError, UnusableSliceError
 from forex_assets.lifecycle.active import ActiveConfig, resolve
 from forex_assets.provenance import code_version, combine_hashes, content_hash
 from forex_assets.settings import Settings
+from forex_assets.store.files import LocalFiles
 from forex_assets.store.slices import SliceStore
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Pipeline:
     def __init__(self, settings: Settings, store: SliceStore | None = None) -> None:
         self.settings = settings
         self.store = store if store is not None else SliceStore(settings.store_root)
+        self._recorded: set[str] = set()
 
     # ---- facts -------------------------------------------------------------------------------------------------
 
@@ -65,6 +68,15 @@ class Pipeline:
     def active(self, pair_id: str, horizon: str, as_of: dt.date | None = None) -> ActiveConfig:
         """Return the configuration current at ``as_of``."""
         return resolve(self.settings, pair_id, horizon, as_of)
+
+    def record_config(self, config: ActiveConfig) -> None:
+        """Keep what a configuration hash stands for: ``<home>/configs/<hash>.json``, written once."""
+        name = f"configs/{config.config_hash}.json"
+        if name not in self._recorded and not (self.settings.home / name).exists():
+            body = {**config.as_dict(), "subject": self.settings.config_content(config.pair)}
+            text = json.dumps(body, indent=2, sort_keys=True, default=str) + "\n"
+            LocalFiles(self.settings.home).write_all([(name, text.encode())])
+        self._recorded.add(name)
 
     @cached_property
     def code_version(self) -> str:
@@ -123,13 +135,17 @@ class Pipeline:
             return self.write_ingest(pair_id, now=utc_now())["observations"]
         return stored
 
-    def default_as_of(self, pair_id: str, *, now: pd.Timestamp) -> dt.date:
-        """Return the last business day with usable data of a pair's target, not after today in Santiago."""
+    def default_as_of(self, pair_id: str, *, now: pd.Timestamp, observations: pd.DataFrame | None = None) -> dt.date:
+        """Return the last business day with usable data of a pair's target, not after today in Santiago.
+
+        Looks at the stored observations unless others are given.
+        """
         from forex_assets.clock import AsOf
         from forex_assets.market.asof import newest_usable_date
 
         pair = self.settings.pair(pair_id)
-        newest = np.datetime64(newest_usable_date(self.observations(pair_id), pair), "D")
+        known = self.observations(pair_id) if observations is None else observations
+        newest = np.datetime64(newest_usable_date(known, pair), "D")
         today = np.datetime64(AsOf(now.to_pydatetime()).date, "D")
         return pd.Timestamp(self.calendar(pair_id).roll_back(np.array([min(newest, today)]))[0]).date()
 
@@ -216,6 +232,8 @@ class Pipeline:
         days = sorted(as_ofs)
         newest = self.snapshot(pair_id, days[-1])
         hashes = chain_hashes(newest.bars)
+        for day in days:
+            self.record_config(self.active(pair_id, horizon, day))
         batch: list[dt.date] = []
         data_hashes: dict[str, str] = {}
         out: dict[Key, pd.DataFrame] = {}
@@ -269,6 +287,16 @@ class Pipeline:
     ) -> dict[Key, pd.DataFrame]:
         from forex_assets.forecasting.forecast import make_forecast
 
+        by_config: dict[str, list[dt.date]] = {}
+        for day in days:
+            by_config.setdefault(self.active(pair_id, horizon, day).config_hash, []).append(day)
+        if len(by_config) > 1:
+            # Each day is made with the configuration that was current then, never with a later one.
+            parts = [
+                self._forecast_batch(pair_id, horizon, bars, part, data_hashes, calibration)
+                for part in by_config.values()
+            ]
+            return {key: frame for part in parts for key, frame in part.items()}
         config = self.active(pair_id, horizon, days[-1])
         frame = make_forecast(
             self.history(pair_id, bars),
@@ -281,8 +309,8 @@ class Pipeline:
             seed=self.settings.platform.forecast.seed,
         )
         out: dict[Key, pd.DataFrame] = {}
-        for day, rows in frame.groupby("as_of", sort=True):
-            key = day_key(pd.Timestamp(str(day)))
+        for made_on, rows in frame.groupby("as_of", sort=True):
+            key = day_key(pd.Timestamp(str(made_on)))
             out[(horizon, key)] = self.stamp(rows, config_hash=config.config_hash, data_hash=data_hashes[key])
         return out
 
@@ -304,6 +332,7 @@ class Pipeline:
     ) -> pd.DataFrame:
         """Return the walk-forward rows of every model for one horizon, from the snapshot of ``as_of`` or the newest."""
         snapshot = self.snapshot(pair_id, as_of)
+        self.record_config(self.active(pair_id, horizon, snapshot.as_of))
         return self.backtest_of(
             pair_id, horizon, snapshot.bars, snapshot.as_of, snapshot.data_hash, start=start, every=every
         )

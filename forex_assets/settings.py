@@ -21,7 +21,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -33,6 +33,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from forex_assets.errors import ConfigError
 from forex_assets.provenance import content_hash
 
+#: Calendars of :mod:`forex_assets.clock` (a test holds the two equal).
+CALENDARS = ("CL", "US", "TARGET", "FX", "ALL")
 PAIR_ID = re.compile(r"^[a-z][a-z0-9_]{2,31}$")
 # Strict: neither True nor "3" is a number.
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
@@ -427,6 +429,11 @@ class Settings(_Strict):
         try:
             return self.pairs[pair_id]
         except KeyError:
+            if not PAIR_ID.match(pair_id):
+                raise ConfigError(
+                    f"Pair {pair_id!r} is no pair id: {PAIR_ID.pattern}.",
+                    remedy=f"use one of {', '.join(self.pairs)}.",
+                ) from None
             raise ConfigError(
                 f"Pair {pair_id!r} is not configured; configured: {', '.join(self.pairs) or 'none'}.",
                 remedy=f"use one of those, or add {self.config_dir / 'pairs'}/{pair_id}.yaml (docs/add-a-pair.md).",
@@ -438,18 +445,20 @@ class Settings(_Strict):
 
     def config_hash(self, pair_id: str) -> str:
         """Return the hash of everything that decides a pair's numbers: pair, target, series, models, quality."""
+        return content_hash(self.config_content(pair_id))
+
+    def config_content(self, pair_id: str) -> dict[str, Any]:
+        """Return what :meth:`config_hash` is the hash of, as plain values."""
         pair = self.pair(pair_id)
-        return content_hash(
-            {
-                "pair": pair.model_dump(mode="json", exclude={"owners", "label", "enabled"}),
-                "series": {name: self.series[name].model_dump(mode="json") for name in sorted(pair.all_series)},
-                "forecast": self.platform.forecast.model_dump(mode="json"),
-                "active_model": self.active_model(pair_id),
-                "backtest": self.platform.backtest.model_dump(mode="json"),
-                "quality": self.platform.quality.model_dump(mode="json"),
-                "horizons": self.platform.horizons,
-            }
-        )
+        return {
+            "pair": pair.model_dump(mode="json", exclude={"owners", "label", "enabled"}),
+            "series": {name: self.series[name].model_dump(mode="json") for name in sorted(pair.all_series)},
+            "forecast": self.platform.forecast.model_dump(mode="json"),
+            "active_model": self.active_model(pair_id),
+            "backtest": self.platform.backtest.model_dump(mode="json"),
+            "quality": self.platform.quality.model_dump(mode="json"),
+            "horizons": self.platform.horizons,
+        }
 
 
 def packaged_config_dir() -> Path:
@@ -502,6 +511,7 @@ def load_settings(config_dir: Path | str | None = None, environ: Mapping[str, st
     if not pair_files:
         raise ConfigError(f"No pair is configured in {folder / 'pairs'}.", remedy="add one YAML file per pair.")
     pairs: dict[str, PairSpec] = {}
+    declared_in = dict.fromkeys(catalogue, folder / "series.yaml")
     for path in pair_files:
         spec = _parse(PairSpec, _read_yaml(path), path)
         if spec.id != path.stem:
@@ -510,15 +520,16 @@ def load_settings(config_dir: Path | str | None = None, environ: Mapping[str, st
             )
         if spec.enabled:
             pairs[spec.id] = spec
-        catalogue = {**catalogue, **spec.series} if spec.enabled else catalogue
+            _add_series(catalogue, spec, path, declared_in)
     series: dict[str, SeriesSpec] = {}
     for name, body in catalogue.items():
         if not isinstance(body, dict):
             raise ConfigError(
-                f"{folder / 'series.yaml'}: series {name!r} holds {body!r}, not its fields.",
+                f"{declared_in[name]}: series {name!r} holds {body!r}, not its fields.",
                 remedy="give it label, unit, calendar, publication, range and addresses.",
             )
-        series[name] = _parse(SeriesSpec, {"id": name, **body}, folder / "series.yaml")
+        series[name] = _parse(SeriesSpec, {"id": name, **body}, declared_in[name])
+        _check_calendars([series[name].calendar], f"{declared_in[name]}: series {name!r}")
     for spec in pairs.values():
         _check_pair(spec, series, folder / "pairs" / f"{spec.id}.yaml")
     wanted = [name.strip() for name in env.get("FOREX_PAIRS", "").split(",") if name.strip()]
@@ -549,7 +560,28 @@ def load_settings(config_dir: Path | str | None = None, environ: Mapping[str, st
     )
 
 
+def _add_series(catalogue: dict[str, Any], spec: PairSpec, path: Path, declared_in: dict[str, Path]) -> None:
+    """Add a pair's own series to the catalogue; an id has one meaning everywhere."""
+    for name, body in spec.series.items():
+        if name in catalogue:
+            raise ConfigError(
+                f"{path}: series {name!r} is already declared in {declared_in[name]}.",
+                remedy="give the pair's own series another id, or use the one declared.",
+            )
+        catalogue[name] = body
+        declared_in[name] = path
+
+
+def _check_calendars(names: Sequence[str], where: str) -> None:
+    for name in names:
+        if name not in CALENDARS:
+            raise ConfigError(
+                f"{where} names the calendar {name!r}; there are {', '.join(CALENDARS)}.", remedy="use one of those."
+            )
+
+
 def _check_pair(spec: PairSpec, series: Mapping[str, SeriesSpec], path: Path) -> None:
+    _check_calendars(spec.calendars, str(path))
     for name in spec.all_series:
         if name not in series:
             raise ConfigError(

@@ -7,11 +7,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from forex_assets import schemas
+from forex_assets.clock import AsOf
 from forex_assets.desk import report_path
-from forex_assets.pipeline import Pipeline, day_key
+from forex_assets.errors import StoreError
+from forex_assets.pipeline import Pipeline, day_key, utc_now
 
 SHOWN_WINDOWS = ("live_60", "backtest_5y", "backtest_all")
 
@@ -42,6 +45,7 @@ def pair_summary(pipeline: Pipeline, pair_id: str, as_of: dt.date | None = None)
         "last_value": float(last["value"]),
         "last_event_date": day_key(last["event_date"]),
         "target_source": str(last["source"]),
+        **freshness(pipeline, pair_id, last["event_date"]),
         "horizons": [horizon_summary(pipeline, pair_id, name, day) for name in pipeline.settings.horizons],
         "sources": source_summary(pipeline, pair_id),
         "quarantined_rows": quarantined_rows(pipeline, pair_id),
@@ -52,12 +56,26 @@ def pair_summary(pipeline: Pipeline, pair_id: str, as_of: dt.date | None = None)
     }
 
 
+def freshness(pipeline: Pipeline, pair_id: str, newest: pd.Timestamp) -> dict[str, Any]:
+    """Return how many business days ago the newest value is dated, the series' limit, and whether that is stale."""
+    pair = pipeline.settings.pair(pair_id)
+    limit = pipeline.settings.series[pair.target.series].max_age_business_days
+    today = np.datetime64(AsOf(utc_now().to_pydatetime()).date, "D")
+    dated = np.datetime64(newest, "D")
+    age = int(pipeline.calendar(pair_id).count(dated, today)) if dated < today else 0
+    return {"business_days_old": age, "stale_after_business_days": limit, "stale": age > limit}
+
+
 def horizon_summary(pipeline: Pipeline, pair_id: str, horizon: str, day: str) -> dict[str, Any]:
     """Return the active model's forecast of one horizon at a day, and how it has done."""
     store = pipeline.store
     out: dict[str, Any] = {"horizon": horizon, "forecast": None, "scores": {}}
     if store.exists(schemas.FORECAST, pair_id, (horizon, day)):
-        info = store.info(schemas.FORECAST, pair_id, (horizon, day))
+        try:
+            info = store.info(schemas.FORECAST, pair_id, (horizon, day))
+        except StoreError as error:
+            out["verdict"] = {"state": "damaged", "reasons": [error.message]}
+            return out
         out["verdict"] = {"state": info.verdict.state, "reasons": list(info.verdict.reasons)}
         frame = store.read(schemas.FORECAST, pair_id, [(horizon, day)], allow_bad=True)
         row = frame.loc[frame["is_target"] & frame["is_active"]].iloc[0]

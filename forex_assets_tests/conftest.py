@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from forex_assets.ops.secrets import KNOWN_SECRETS
 from forex_assets_tests.evidence import pytest_collection_modifyitems
 
 __all__ = ["pytest_collection_modifyitems"]

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from forex_assets import settings as settings_module
+from forex_assets.clock import calendars
 from forex_assets.errors import ConfigError
 from forex_assets.settings import Settings, load_settings, packaged_config_dir
 
@@ -268,3 +270,29 @@ def test_loading_settings_imports_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_pair_cannot_redefine_a_series_of_the_catalogue(tmp_path: Path) -> None:
+    folder = tmp_path / "configs"
+    shutil.copytree(packaged_config_dir(), folder)
+    body = yaml.safe_load((folder / "pairs" / "eurusd.yaml").read_text(encoding="utf-8"))
+    catalogue = yaml.safe_load((folder / "series.yaml").read_text(encoding="utf-8"))["series"]
+    body |= {"id": "eurusd_own", "series": {"eurusd_ecb": catalogue["eurusd_ecb"] | {"range": [0.1, 9]}}}
+    (folder / "pairs" / "eurusd_own.yaml").write_text(yaml.safe_dump(body), encoding="utf-8")
+    with pytest.raises(
+        ConfigError, match=r"eurusd_own\.yaml: series 'eurusd_ecb' is already declared in .*series\.yaml"
+    ):
+        load_settings(folder, {})
+
+
+def test_an_unknown_calendar_is_refused_with_file_and_choices(tmp_path: Path) -> None:
+    folder = tmp_path / "configs"
+    shutil.copytree(packaged_config_dir(), folder)
+    path = folder / "pairs" / "eurusd.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("[TARGET]", "[MARS]"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"eurusd\.yaml names the calendar 'MARS'; there are CL, US, TARGET, FX, ALL"):
+        load_settings(folder, {})
+
+
+def test_the_calendars_settings_know_are_those_of_the_clock() -> None:
+    assert settings_module.CALENDARS == calendars.NAMES

@@ -134,9 +134,7 @@ def _writable(out: str | None) -> Path | None:
 
 def status(
     pair: PairOption = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Exit 1 when anything is bad, missing or unknown too long.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit 1 when anything is bad, missing or stale.")] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Show what is stored and how it does; with --check, judge it."""
@@ -168,6 +166,11 @@ def status(
 
 def _problems(summary: dict[str, Any]) -> list[str]:
     out: list[str] = []
+    if summary["stale"]:
+        out.append(
+            f"newest value, of {summary['last_event_date']}, is {summary['business_days_old']} business days old "
+            f"(limit {summary['stale_after_business_days']})"
+        )
     for row in summary["horizons"]:
         if row["forecast"] is None:
             reason = "; ".join(row.get("verdict", {}).get("reasons", [])) or "not made"

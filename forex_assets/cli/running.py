@@ -40,6 +40,7 @@ def run(
         int | None, typer.Option("--days", help="Business days of forecasts and of matured targets.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress display.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Make everything again, also what is up to date.")] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Make everything: data, backtests, forecasts, evaluations, scores, report and warehouse, through Dagster."""
@@ -52,7 +53,7 @@ def run(
         raise ValidationError(f"--days {count} is not between 1 and 365.", remedy="choose a number in that range.")
     prepare_home(settings)
     started = time.monotonic()
-    outcomes = _run_with_progress(settings, pairs, day, count, quiet=quiet or json_output)
+    outcomes = _run_with_progress(settings, pairs, day, count, quiet=quiet or json_output, force=force)
     seconds = time.monotonic() - started
     failed = [outcome for outcome in outcomes if outcome.error is not None and (named or not _no_source(outcome))]
     if json_output:
@@ -64,14 +65,16 @@ def run(
         raise typer.Exit(min(outcome.error.exit_code for outcome in wrong if outcome.error))
 
 
-def _run_with_progress(settings: Settings, pairs: list[str], day: Any, count: int, *, quiet: bool) -> list[PairOutcome]:
+def _run_with_progress(
+    settings: Settings, pairs: list[str], day: Any, count: int, *, quiet: bool, force: bool
+) -> list[PairOutcome]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from forex_assets.defs.run import STEPS_PER_PAIR, run_pairs
 
     if quiet:
-        return run_pairs(settings, pairs, as_of=day, days=count)
+        return run_pairs(settings, pairs, as_of=day, days=count, force=force)
     console = Console(stderr=True)
     with Progress(
         SpinnerColumn(),
@@ -91,7 +94,7 @@ def _run_with_progress(settings: Settings, pairs: list[str], day: Any, count: in
             if not console.is_terminal:
                 typer.echo(f"{step.pair}: {text}", err=True)
 
-        outcomes = run_pairs(settings, pairs, as_of=day, days=count, progress=show)
+        outcomes = run_pairs(settings, pairs, as_of=day, days=count, progress=show, force=force)
         progress.update(task, completed=len(pairs) * STEPS_PER_PAIR, description="done", pair="")
     return outcomes
 

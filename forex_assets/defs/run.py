@@ -14,6 +14,7 @@ import numpy as np
 from forex_assets import schemas
 from forex_assets.defs import jobs
 from forex_assets.defs.build import build_definitions
+from forex_assets.defs.completed import fingerprint, is_current, remember
 from forex_assets.defs.partitions import partition_key
 from forex_assets.errors import DataError, ForexError
 from forex_assets.pipeline import Pipeline, utc_now
@@ -47,6 +48,7 @@ class PairOutcome:
     error: ForexError | None = None
     notes: list[str] = field(default_factory=list)
     missing_source: bool = False
+    reused: bool = False
 
 
 STEPS_PER_PAIR = 14
@@ -107,18 +109,24 @@ def _failure(job: str, result: dg.ExecuteInProcessResult) -> ForexError:
 
 
 def run_pair(
-    runner: Runner, pair_id: str, *, as_of: dt.date | None, days: int, progress: Progress | None = None
+    runner: Runner,
+    pair_id: str,
+    *,
+    as_of: dt.date | None,
+    days: int,
+    progress: Progress | None = None,
+    force: bool = False,
 ) -> PairOutcome:
     """Run the whole graph of one pair up to ``as_of`` and report; a failure is carried, not raised."""
     outcome = PairOutcome(pair_id, as_of=as_of)
     try:
-        _run_pair(runner, outcome, days, progress)
+        _run_pair(runner, outcome, days, progress, force)
     except ForexError as error:
         outcome.error = error
     return outcome
 
 
-def _run_pair(runner: Runner, outcome: PairOutcome, days: int, progress: Progress | None) -> None:
+def _run_pair(runner: Runner, outcome: PairOutcome, days: int, progress: Progress | None, force: bool) -> None:
     pipeline, settings = runner.pipeline, runner.settings
     pair = settings.pair(outcome.pair)
     calendar = pipeline.calendar(pair.id)
@@ -172,6 +180,13 @@ def _run_pair(runner: Runner, outcome: PairOutcome, days: int, progress: Progres
     def as_of_config(*ops: str) -> dict[str, Any]:
         return {"ops": {f"{pair.id}__{op}": {"config": config} for op in ops}}
 
+    mark = fingerprint(pipeline, pair.id, as_of, days)
+    if not force and is_current(pipeline, pair.id, mark):
+        outcome.reused = True
+        outcome.notes.append(
+            "nothing new since the last run: all of it is up to date and was reused (--force redoes it)."
+        )
+        return
     longest = max(spans.values(), key=lambda span: span.count)
     go(jobs.OBSERVE, "active configuration", len(names))
     go(jobs.SNAPSHOT, f"snapshots {first} … {last}", 2 * longest.count, first=first, last=last)
@@ -219,6 +234,7 @@ def _run_pair(runner: Runner, outcome: PairOutcome, days: int, progress: Progres
         config=as_of_config("performance_report"),
     )
     go(jobs.REPORT, "desk report", 1, first=last, last=last)
+    remember(pipeline, pair.id, mark, first, last)
 
 
 def run_pairs(
@@ -229,15 +245,22 @@ def run_pairs(
     days: int,
     progress: Progress | None = None,
     log_level: str = "CRITICAL",
+    force: bool = False,
 ) -> list[PairOutcome]:
-    """Run the whole graph of several pairs, then publish the warehouse."""
+    """Run the whole graph of several pairs, then publish the warehouse.
+
+    A pair whose last complete run had the same inputs is left as it is, unless ``force`` is set.
+    """
     logging.getLogger("dagster").setLevel(log_level)
     with dg.DagsterInstance.get() as instance:
         runner = Runner(settings, instance, log_level=log_level)
         # Temporary files of a writer that was killed; a living one is younger than this.
         runner.pipeline.store.sweep(older_than=dt.timedelta(hours=1), now=utc_now().to_pydatetime())
-        outcomes = [run_pair(runner, pair_id, as_of=as_of, days=days, progress=progress) for pair_id in pair_ids]
-        if any(outcome.error is None for outcome in outcomes):
+        outcomes = [
+            run_pair(runner, pair_id, as_of=as_of, days=days, progress=progress, force=force) for pair_id in pair_ids
+        ]
+        published = (settings.home / "warehouse.duckdb").exists()
+        if any(outcome.error is None and not (outcome.reused and published) for outcome in outcomes):
             if progress:
                 progress(Step("all", "warehouse", "warehouse", 1, 1, 1))
             runner.execute(f"{jobs.WAREHOUSE_JOB}_job")

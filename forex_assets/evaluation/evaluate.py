@@ -51,8 +51,9 @@ def evaluate(forecast_rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFram
 
 def _refuse(rows: pd.DataFrame) -> None:
     first = rows.sort_values("target_date", kind="stable").iloc[0]
+    count = len(rows[["horizon", "as_of"]].drop_duplicates())
     raise DataError(
-        f"{len(rows)} forecast(s) have not matured: the {first['horizon']}d forecast of {first['pair']} as of "
+        f"{count} forecast(s) have not matured: the {first['horizon']}d forecast of {first['pair']} as of "
         f"{first['as_of']:%Y-%m-%d} is about {first['target_date']:%Y-%m-%d}, and no value dated that day is known. "
         f"It matures when the value dated {first['target_date']:%Y-%m-%d} is published.",
         remedy=f"evaluate at an as_of on or after {first['target_date']:%Y-%m-%d}, once that value has arrived; "

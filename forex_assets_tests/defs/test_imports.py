@@ -92,3 +92,18 @@ def test_loading_the_code_location_imports_no_heavy_library_and_writes_nothing(t
 def test_importing_the_command_line_loads_neither_dagster_nor_pandas(tmp_path: Path) -> None:
     code = "import forex_assets.cli\nassert 'dagster' not in sys.modules and 'pandas' not in sys.modules"
     assert _loaded(code, tmp_path / "home") == dict.fromkeys(HEAVY, False)
+
+
+@pytest.mark.capability("J03")
+def test_every_module_and_entry_point_of_the_package_imports() -> None:
+    code = (
+        "import importlib, pkgutil, forex_assets\n"
+        "names = [m.name for m in pkgutil.walk_packages(forex_assets.__path__, 'forex_assets.')"
+        " if not m.name.endswith('__main__')]\n"
+        "[importlib.import_module(name) for name in names]\n"
+        "import forex_assets.cli; assert callable(forex_assets.cli.main)\n"
+        "print(len(names))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 100
