@@ -24,10 +24,10 @@ MASK = "***"
 KNOWN_SECRETS: dict[str, str] = {
     "BCCH_USER": "account of the central bank's SIETE service",
     "BCCH_PASS": "password of the central bank's SIETE service",  # nosec B105
-    "FRED_API_KEY": "key of FRED's API: vintages, and a way round its web pages",  # nosec B105
-    "ALPHAVANTAGE_API_KEY": "key of Alpha Vantage",  # nosec B105
+    "FRED_API_KEY": "key of FRED's API: vintages, and a way round its web pages",
+    "ALPHAVANTAGE_API_KEY": "key of Alpha Vantage",
     "XE_ACCOUNT_ID": "account of XE's currency data",
-    "XE_API_KEY": "key of XE's currency data",  # nosec B105
+    "XE_API_KEY": "key of XE's currency data",
 }
 FILE_SUFFIX = "_FILE"
 # A value this short occurs in ordinary words and numbers; it is masked where it stands as a credential, not everywhere.
