@@ -31,7 +31,7 @@ ui: setup
 	@$(IN) .venv/bin/forex ui $(ARGS)
 
 test: setup
-	@$(IN) .venv/bin/python -m pytest -n 2 --cov --cov-branch --cov-report=term --cov-fail-under=85 $(ARGS)
+	@$(IN) .venv/bin/python -m pytest -n 2 --dist loadfile --cov --cov-branch --cov-report=term --cov-fail-under=85 $(ARGS)
 
 lint: setup
 	@$(IN) .venv/bin/ruff check .

@@ -16,15 +16,29 @@ TENORS = ("7d", "15d", "30d", "90d")
 Slices = dict[tuple[str, str, tuple[str, ...]], pd.DataFrame]
 
 
-def _slices(host: Host) -> Slices:
-    """Return every stored slice but the reports and the log of the sources, which say when they were made."""
+def _keys(host: Host) -> set[tuple[str, str, tuple[str, ...]]]:
+    """Return every stored slice by pair, table and key."""
     store = SliceStore(str(host.home / "store"))
     return {
-        (pair, table.name, key): store.read(table, pair, [key], allow_bad=True)
+        (pair, table.name, key)
         for pair in store.pairs()
         for table in schemas.TABLES.values()
-        if table.name not in ("desk_report", "source_status")
         for key in store.keys(table, pair)
+    }
+
+
+def _slices(host: Host) -> Slices:
+    """Return the stored slices but the reports and the log of the sources, which say when they were made.
+
+    Every snapshot of bars repeats the whole history: of those the newest stands for all.
+    """
+    store = SliceStore(str(host.home / "store"))
+    found = _keys(host)
+    newest = {pair: max(key for name, table, key in found if (name, table) == (pair, "bars")) for pair in store.pairs()}
+    return {
+        (pair, name, key): store.read(schemas.TABLES[name], pair, [key], allow_bad=True)
+        for pair, name, key in found
+        if name not in ("desk_report", "source_status") and (name != "bars" or key == newest[pair])
     }
 
 
@@ -78,11 +92,22 @@ def test_nothing_is_written_outside_the_home(made: Made) -> None:
 def again(made: Made, tmp_path_factory: pytest.TempPathFactory) -> tuple[Host, str]:
     """A copy of the host on which the same run was made a second time, and its JSON."""
     host = copy_of(made, tmp_path_factory.mktemp("again") / "host")
-    return host, host.forex("run", "--pair", PAIRS, "--days", str(DAYS), "--json").stdout
+    return host, host.forex("run", "--pair", PAIRS, "--days", str(DAYS), "--force", "--json").stdout
+
+
+@pytest.mark.capability("L05")
+def test_a_run_on_unchanged_inputs_reuses_what_is_there(copied: Host) -> None:
+    written = {path: path.stat().st_mtime_ns for path in copied.home.glob("store/*/[bfed]*/**/*.parquet")}
+    shown = copied.json("run", "--pair", PAIRS, "--days", str(DAYS))
+    assert [pair["runs"] for pair in shown["pairs"]] == [1, 1]
+    assert all("up to date" in pair["notes"][-1] for pair in shown["pairs"])
+    assert len(written) > 300
+    assert {path: path.stat().st_mtime_ns for path in written} == written
 
 
 @pytest.mark.capability("L05", "K14")
-def test_a_second_run_changes_no_row_and_no_hash(made: Made, again: tuple[Host, str]) -> None:
+def test_making_everything_again_changes_no_row_and_no_hash(made: Made, again: tuple[Host, str]) -> None:
+    assert _keys(made.host) == _keys(again[0])
     before, after = _slices(made.host), _slices(again[0])
     assert set(before) == set(after)
     assert {key[1] for key in before} >= {"observations", "bars", "forecast", "backtest", "evaluation"}
@@ -130,12 +155,12 @@ def test_every_stored_row_names_its_config_data_and_code(made: Made) -> None:
 def test_a_day_that_cannot_be_forecast_is_refused_before_anything_is_made(
     copied: Host, as_of: str, code: int, message: str
 ) -> None:
-    kept = set(_slices(copied))
+    kept = _keys(copied)
     done = copied.forex("run", "--pair", "usdclp", "--as-of", as_of, check=code)
     assert message in " ".join(done.stdout.split())
     assert "Remedy: choose" in done.stdout
     assert "SQL:" not in done.stdout
-    assert set(_slices(copied)) == kept
+    assert _keys(copied) == kept
 
 
 @pytest.mark.capability("E09", "B26")
