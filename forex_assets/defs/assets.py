@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SLICE_IO = "slices"
+#: Partitions of one run up to which each gets metadata of its own.
+MAX_DESCRIBED = 150
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 
 
@@ -63,9 +65,17 @@ def readable_errors() -> Iterator[None]:
 
 
 def describe_slices(context: dg.AssetExecutionContext, key: dg.AssetKey, frames: Mapping[Any, pd.DataFrame]) -> None:
-    """Attach rows and data hash to each materialised partition (kept small: it is stored once per partition)."""
+    """Attach rows and data hash to each materialised partition (kept small: it is stored once per partition).
+
+    A run over more than ``MAX_DESCRIBED`` partitions says nothing per partition.
+    """
     from forex_assets.defs.partitions import partition_key
 
+    if len(frames) > MAX_DESCRIBED:
+        # Dagster enumerates the run's whole range for every entry added, so the cost would grow with its square; what
+        # would be said here stands in the footer of every slice.
+        context.log.info("%d slices written; their rows and hashes stand in their footers", len(frames))
+        return
     for store_key, frame in frames.items():
         metadata: dict[str, Any] = {"dagster/partition_row_count" if store_key else "dagster/row_count": len(frame)}
         if len(frame):
