@@ -35,10 +35,10 @@ new Promise((done) => {
 
 def chromium() -> str:
     """Return the browser's path; the test skips with a reason where there is none."""
-    for name in ("chromium", "chromium-browser", "google-chrome", "chrome"):
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
         if found := shutil.which(name):
             return found
-    pytest.skip("no Chromium on this machine (looked for chromium, chromium-browser, google-chrome, chrome)")
+    pytest.skip("no Chromium on this machine (looked for chromium, chromium-browser, google-chrome)")
 
 
 def until(process: subprocess.Popen[str], ready: Callable[[], Any], limit_s: float, what: str) -> Any:

@@ -90,9 +90,9 @@ def test_nothing_is_written_outside_the_home(made: Made) -> None:
 
 @pytest.fixture(scope="module")
 def again(made: Made, tmp_path_factory: pytest.TempPathFactory) -> tuple[Host, str]:
-    """A copy of the host on which the same run was made a second time, and its JSON."""
+    """A copy of the host on which the run of one pair was made a second time, and its JSON."""
     host = copy_of(made, tmp_path_factory.mktemp("again") / "host")
-    return host, host.forex("run", "--pair", PAIRS, "--days", str(DAYS), "--force", "--json").stdout
+    return host, host.forex("run", "--pair", "usdclp", "--days", str(DAYS), "--force", "--json").stdout
 
 
 @pytest.mark.capability("L05")
@@ -121,7 +121,7 @@ def test_making_everything_again_changes_no_row_and_no_hash(made: Made, again: t
 @pytest.mark.capability("E09", "L04")
 def test_the_json_of_a_run_says_what_the_table_says_and_where_each_number_comes_from(again: tuple[Host, str]) -> None:
     shown = strict_json(again[1])
-    assert [pair["pair"] for pair in shown["pairs"]] == ["usdclp", "usdzar"]
+    assert [pair["pair"] for pair in shown["pairs"]] == ["usdclp"]
     for pair in shown["pairs"]:
         assert pair["runs"] > 10
         assert pair["partitions"] > 4 * DAYS
