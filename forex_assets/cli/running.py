@@ -157,10 +157,25 @@ def _print(settings: Settings, outcomes: list[PairOutcome], seconds: float) -> N
 def ui(port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1.", min=1, max=65535)] = 3000) -> None:
     """Open the Dagster UI and daemon on this machine only (Ctrl-C stops both)."""
     settings = load_settings()
+    _require_free(port)
     prepare_home(settings)
     typer.echo(f"Dagster UI: http://127.0.0.1:{port}/asset-groups", err=True)
     arguments = ["-m", "dagster", "dev", "-m", "forex_assets.definitions", "-h", "127.0.0.1", "-p", str(port)]
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  # nosec B606
+
+
+def _require_free(port: int) -> None:
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ValidationError(
+                f"--port {port} cannot be used on 127.0.0.1: {error.strerror or error}.",
+                remedy="end what uses it, or choose another --port.",
+            ) from error
 
 
 def env() -> None:

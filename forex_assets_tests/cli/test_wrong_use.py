@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -79,6 +80,17 @@ def test_a_data_folder_that_is_not_there_is_an_error_of_its_own(
     said = forex(*command)
     assert said.code == 2
     assert "FOREX_DATA_DIR points to /nowhere, which is not a folder" in said.err
+
+
+def test_a_port_in_use_is_refused_before_anything_starts(forex: Forex, home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = forex("ui", "--port", str(port))
+    assert said.code == 2
+    assert f"--port {port} cannot be used on 127.0.0.1: Address already in use" in said.err
+    assert list(home.iterdir()) == []
 
 
 @pytest.mark.capability("B26")

@@ -175,8 +175,9 @@ def test_a_folder_of_market_data_serves_the_market_close_and_says_so(host: Host,
 
 
 @pytest.mark.capability("B26", "L18")
-def test_a_pair_without_any_source_fails_alone_when_named(host: Host) -> None:
-    done = host.forex("run", "--pair", "usdclp_close", check=1)
+@pytest.mark.parametrize("arguments", [("--pair", "usdclp_close"), ()], ids=["named", "nothing else to run"])
+def test_a_pair_without_any_source_fails_the_run(host: Host, arguments: tuple[str, ...]) -> None:
+    done = host.forex("run", *arguments, check=1, FOREX_PAIRS="usdclp_close")
     assert "usdclp_close: not run. No source has the target series usdclp_close" in " ".join(done.stdout.split())
     assert "Remedy: set FOREX_DATA_DIR to a folder that has it" in " ".join(done.stdout.split())
     assert "SQL:" not in done.stdout
