@@ -22,6 +22,7 @@ from forex_assets.clock import BusinessCalendar, as_of_instants, calendar_for
 from forex_assets.errors import StoreError, UnusableSliceError
 from forex_assets.lifecycle.active import ActiveConfig, resolve
 from forex_assets.provenance import code_version, combine_hashes, content_hash
+from forex_assets.schemas import PROVENANCE
 from forex_assets.settings import Settings
 from forex_assets.store.files import LocalFiles
 from forex_assets.store.slices import SliceStore
@@ -268,12 +269,12 @@ class Pipeline:
         """Return forecasts from given bars, with stored width factors, or factors learned on the spot."""
         from forex_assets.market.asof import data_hash
 
+        hashed = data_hash(bars)
         calibration = self.calibration(pair_id, horizon)
         if calibration is None:
-            hashed = data_hash(bars)
             rows = self.backtest_of(pair_id, horizon, bars, days[-1], hashed)
             calibration = self.interval_calibration(pair_id, horizon, rows).drop(columns=list(PROVENANCE))
-        hashes = {day_key(day): data_hash(bars) for day in days}
+        hashes = {day_key(day): hashed for day in days}
         return self._forecast_batch(pair_id, horizon, bars, days, hashes, calibration)
 
     def _forecast_batch(
@@ -472,9 +473,6 @@ class Pipeline:
         )
 
 
-PROVENANCE: tuple[str, ...] = ("config_hash", "data_hash", "code_version")
-
-
 def _no_bars(pair_id: str, as_of: dt.date | None) -> StoreError:
     day = f" --as-of {as_of}" if as_of else ""
     return StoreError(
@@ -527,4 +525,4 @@ def judge(table: schemas.Table, frame: pd.DataFrame) -> Any:
     return judge_slice(table, frame)
 
 
-__all__ = ["PROVENANCE", "Pipeline", "Snapshot", "as_of_instants", "day_key", "utc_now"]
+__all__ = ["PROVENANCE", "Pipeline", "Snapshot", "day_key", "utc_now"]

@@ -258,6 +258,8 @@ _PROVENANCE: tuple[Column, ...] = (
 _QUANTILES: tuple[Column, ...] = tuple(
     Column(name, "float", f"Predictive quantile {int(name[1:]) / 10:g}%", "quote per base") for name in QUANTILE_COLUMNS
 )
+#: Names of the columns that trace a row; every table ends with them.
+PROVENANCE: tuple[str, ...] = tuple(column.name for column in _PROVENANCE)
 
 
 def _table(

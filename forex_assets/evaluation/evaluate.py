@@ -8,11 +8,10 @@ import pandas as pd
 from forex_assets.errors import DataError
 from forex_assets.evaluation.scores import score_rows
 from forex_assets.levels import QUANTILE_COLUMNS
-from forex_assets.schemas import EVALUATION
+from forex_assets.schemas import EVALUATION, PROVENANCE
 
-_PROVENANCE = ("config_hash", "data_hash", "code_version")
 #: The columns :func:`evaluate` returns: EVALUATION without those the caller stamps.
-EVALUATION_COLUMNS = [name for name in EVALUATION.column_names if name not in _PROVENANCE]
+EVALUATION_COLUMNS = [name for name in EVALUATION.column_names if name not in PROVENANCE]
 
 
 def evaluate(forecast_rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:

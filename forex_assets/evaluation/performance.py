@@ -26,7 +26,7 @@ from forex_assets.evaluation.inference import (
 from forex_assets.evaluation.outcomes import DateLike, as_dates, last_complete_day
 from forex_assets.evaluation.scores import score_rows
 from forex_assets.levels import QUANTILE_COLUMNS
-from forex_assets.schemas import PERFORMANCE_REPORT
+from forex_assets.schemas import PERFORMANCE_REPORT, PROVENANCE
 from forex_assets.settings import BiasBand, ClassicProfile, CoverageBand, RecommendedProfile
 
 State = Literal["good", "bad", "unknown"]
@@ -42,9 +42,8 @@ WINDOWS = (LIVE_WINDOW, *BACKTEST_WINDOWS)
 #: interval score of a model that is too narrow looks better than that of a right one, with no spread to warn of it.
 MIN_EFFECTIVE_FOR_INTERVAL_SCORE = 20.0
 
-_PROVENANCE = ("config_hash", "data_hash", "code_version")
 #: The columns :func:`performance_report` returns: PERFORMANCE_REPORT without those the caller stamps.
-REPORT_COLUMNS = [name for name in PERFORMANCE_REPORT.column_names if name not in _PROVENANCE]
+REPORT_COLUMNS = [name for name in PERFORMANCE_REPORT.column_names if name not in PROVENANCE]
 _ROWS = [
     *("pair", "horizon", "as_of", "target_date", "matured_on", "model", "actual", "error", "error_sigma", "crps"),
     *("interval_score_95", "covered_80", "covered_95", "below_95", "above_95", "width_95"),

@@ -25,11 +25,10 @@ from forex_assets.market.http import HttpGateway
 from forex_assets.market.publication import Dates, available_at
 from forex_assets.market.quality import apply_quality
 from forex_assets.market.sources import OverHttp, build_sources
-from forex_assets.schemas import OBSERVATIONS, SOURCE_STATUS, Table
+from forex_assets.schemas import OBSERVATIONS, PROVENANCE, SOURCE_STATUS, Table
 from forex_assets.settings import PairSpec, SeriesSpec, Settings
 
 REVISION = "revision"
-_PROVENANCE = ("config_hash", "data_hash", "code_version")
 _HISTORY_START = dt.date(1999, 1, 1)
 _DRIVER_WARM_UP = dt.timedelta(days=366)
 _VERSION = ["series", "event_time"]
@@ -398,20 +397,20 @@ def _notes(resolved: Mapping[str, Resolved]) -> tuple[str, ...]:
 
 def _conform_stored(stored: pd.DataFrame | None, pair: PairSpec) -> pd.DataFrame:
     if stored is None:
-        return _conform(OBSERVATIONS.empty().drop(columns=list(_PROVENANCE)), OBSERVATIONS)
+        return _conform(OBSERVATIONS.empty().drop(columns=list(PROVENANCE)), OBSERVATIONS)
     foreign = set(stored["pair"].dropna().unique()) - {pair.id}
     if foreign:
         raise DataError(
             f"Stored observations of {sorted(foreign)} were given to the ingestion of {pair.id}.",
             remedy="read the stored observations of the pair itself.",
         )
-    return _conform(stored.drop(columns=list(_PROVENANCE), errors="ignore"), OBSERVATIONS).reset_index(drop=True)
+    return _conform(stored.drop(columns=list(PROVENANCE), errors="ignore"), OBSERVATIONS).reset_index(drop=True)
 
 
 def _conform(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     """Return ``frame`` with a table's columns and types, without the provenance columns the graph adds."""
-    blank = frame.assign(**dict.fromkeys(_PROVENANCE, ""))
-    return table.conform(blank[list(table.column_names)]).drop(columns=list(_PROVENANCE))
+    blank = frame.assign(**dict.fromkeys(PROVENANCE, ""))
+    return table.conform(blank[list(table.column_names)]).drop(columns=list(PROVENANCE))
 
 
 def _differs(
