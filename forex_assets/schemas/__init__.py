@@ -1,0 +1,51 @@
+"""Declared tables: the one place that says which columns a stored frame has, of which kind, in which unit.
+
+The same declaration gives the Arrow schema on disk, the pandera check on write and read, the column documentation in
+the Dagster UI, and the comments in the warehouse. Frames between rooms follow these tables; nothing else is shared.
+Kinds: ``date`` is a calendar date (``datetime64[ns]`` without zone in pandas, ``date32`` on disk), ``instant`` a moment
+in UTC (microseconds on disk), the others what they say.
+"""
+
+from __future__ import annotations
+
+from forex_assets.schemas.columns import PROVENANCE
+from forex_assets.schemas.evaluation import EVALUATION, PERFORMANCE_REPORT, REPORT_INDEX
+from forex_assets.schemas.forecasts import BACKTEST, FORECAST, INTERVAL_CALIBRATION
+from forex_assets.schemas.market import BARS, DRIVERS, OBSERVATIONS, QUARANTINE, SOURCE_STATUS
+from forex_assets.schemas.table import Column, Kind, Table
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        OBSERVATIONS,
+        QUARANTINE,
+        SOURCE_STATUS,
+        BARS,
+        DRIVERS,
+        FORECAST,
+        BACKTEST,
+        EVALUATION,
+        INTERVAL_CALIBRATION,
+        PERFORMANCE_REPORT,
+        REPORT_INDEX,
+    )
+}
+
+__all__ = [
+    "BACKTEST",
+    "BARS",
+    "DRIVERS",
+    "EVALUATION",
+    "FORECAST",
+    "INTERVAL_CALIBRATION",
+    "OBSERVATIONS",
+    "PERFORMANCE_REPORT",
+    "PROVENANCE",
+    "QUARANTINE",
+    "REPORT_INDEX",
+    "SOURCE_STATUS",
+    "TABLES",
+    "Column",
+    "Kind",
+    "Table",
+]

@@ -1,0 +1,125 @@
+"""``platform.yaml``: horizons, models, quality limits, alerts, schedules."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from forex_assets.settings.fields import Positive, PositiveInt, Strict, Zone
+from forex_assets.settings.providers import ProviderSettings
+
+
+class QualitySettings(Strict):
+    """Limits of the quality rules (log units are natural logarithms of price ratios)."""
+
+    jump_gross_log: Positive
+    jump_robust_sigma: Positive
+    spike_log: Positive
+    spike_reversal_share: Annotated[float, Field(gt=0, le=1)]
+    stale_run_length: Annotated[int, Field(ge=2)]
+    cross_source_tolerance_log: Positive
+    cross_source_robust_sigma: Annotated[float, Field(ge=0)]
+    spike_robust_sigma: Positive
+    unit_tolerance_log: Annotated[float, Field(gt=0, lt=1)]
+    ohlc_tolerance_log: Annotated[float, Field(ge=0, lt=0.1)]
+    volatility_window_rows: Annotated[int, Field(ge=20)]
+    volatility_fast_rows: Annotated[int, Field(ge=5)]
+    future_tolerance_hours: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.spike_log < self.jump_gross_log:
+            raise ValueError(
+                f"quality.spike_log ({self.spike_log}) must be below quality.jump_gross_log ({self.jump_gross_log}): "
+                "both are log price ratios, so 0.05 is about 5%"
+            )
+        if self.jump_gross_log > 1:
+            raise ValueError(f"quality.jump_gross_log is a log ratio, {self.jump_gross_log} looks like a percentage")
+        if not self.cross_source_tolerance_log < self.spike_log:
+            raise ValueError(
+                f"quality.cross_source_tolerance_log ({self.cross_source_tolerance_log}) must be below "
+                f"quality.spike_log ({self.spike_log}): both are log price ratios, so 0.01 is about 1%"
+            )
+        return self
+
+
+class ForecastSettings(Strict):
+    """Which models run and which one is deployed."""
+
+    profile: str
+    active_model: str
+    models: list[str] = Field(min_length=1)
+    max_last_value_age_business_days: PositiveInt
+    seed: int
+
+
+class BacktestSettings(Strict):
+    """Origins of the walk-forward backtest."""
+
+    start: dt.date
+    every_business_days: PositiveInt
+
+
+class RunSettings(Strict):
+    """Defaults of ``forex run``."""
+
+    days: Annotated[int, Field(ge=1, le=365, strict=True)]
+
+
+class AlertSettings(Strict):
+    """Where alerts are queued, relative to the home folder, and how long one silences its repeats."""
+
+    outbox: str
+    cooldown_hours: Annotated[float, Field(ge=0)]
+
+    @field_validator("outbox")
+    @classmethod
+    def _inside_home(cls, value: str) -> str:
+        path = Path(value)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            raise ValueError(f"outbox {value!r} must be a path inside the home folder")
+        return value
+
+
+class ScheduleSettings(Strict):
+    """Cron expressions in the desk's zone."""
+
+    timezone: Zone
+    daily_run: str
+    dashboard: str
+    weekly_validation: str
+    daily_check: str
+
+
+class PlatformSettings(Strict):
+    """``platform.yaml``."""
+
+    schema_version: Literal[1]
+    horizons: dict[str, PositiveInt]
+    forecast: ForecastSettings
+    backtest: BacktestSettings
+    run: RunSettings
+    quality: QualitySettings
+    providers: ProviderSettings
+    alerts: AlertSettings
+    schedules: ScheduleSettings
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        days = list(self.horizons.values())
+        if days != sorted(set(days)):
+            raise ValueError(f"horizons must grow and not repeat, got {days}")
+        for name, value in self.horizons.items():
+            if name != f"{value}d":
+                raise ValueError(f"horizon {name!r} must be named '{value}d'")
+        if self.forecast.active_model not in self.forecast.models:
+            raise ValueError(
+                f"forecast.active_model {self.forecast.active_model!r} is not among forecast.models "
+                f"{self.forecast.models}"
+            )
+        if "random_walk" not in self.forecast.models:
+            raise ValueError("forecast.models must hold random_walk, the yardstick beside every forecast")
+        return self

@@ -1,0 +1,61 @@
+"""Profiles are data: the thresholds of ``profiles/recommended.yaml`` and ``profiles/classic.yaml``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from forex_assets.settings.fields import Positive, Strict
+
+
+class CoverageBand(Strict):
+    """Tolerance of the 95% interval's coverage."""
+
+    level_nominal_share: Annotated[float, Field(gt=0, lt=1)]
+    band_low_share: Annotated[float, Field(gt=0, lt=1)]
+    band_high_share: Annotated[float, Field(gt=0, le=1)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.band_low_share < self.level_nominal_share < self.band_high_share:
+            raise ValueError(
+                "coverage needs band_low_share < level_nominal_share < band_high_share, got "
+                f"{self.band_low_share}, {self.level_nominal_share}, {self.band_high_share}"
+            )
+        return self
+
+
+class BiasBand(Strict):
+    """Tolerance of the mean error in the model's own standard deviations."""
+
+    band_abs_sigma: Positive
+
+
+class RecommendedProfile(Strict):
+    """``profiles/recommended.yaml``."""
+
+    name: Literal["recommended"]
+    coverage: CoverageBand
+    bias: BiasBand
+    min_effective_n: Positive
+
+
+class ClassicCoverage(Strict):
+    """A17."""
+
+    min_share: Annotated[float, Field(gt=0, lt=1)]
+
+
+class ClassicBias(Strict):
+    """A18."""
+
+    max_abs_quote_units: Positive
+
+
+class ClassicProfile(Strict):
+    """``profiles/classic.yaml``."""
+
+    name: Literal["classic"]
+    coverage: ClassicCoverage
+    bias: ClassicBias
