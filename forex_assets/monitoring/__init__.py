@@ -1,0 +1,1 @@
+"""The watching side: pure monitors over frames as they were known, each returning findings."""
