@@ -128,12 +128,16 @@ class PriceHistory:
         Values in quote per base, shape (n,), positive and finite.
     withdrawn_at:
         From when each value is known to be bad, NaT while good, shape (n,).
+    drivers:
+        Other series a model may look at (``capabilities.covariates``), by series id.
 
     Raises
     ------
     DataError
         When a value is missing, zero, negative or infinite, or lacks its date or availability.
     """
+
+    _positive = True
 
     def __init__(
         self,
@@ -143,7 +147,9 @@ class PriceHistory:
         available_at: Instants,
         value: Floats,
         withdrawn_at: Instants | None = None,
+        drivers: Mapping[str, DriverHistory] | None = None,
     ) -> None:
+        self.drivers: Mapping[str, DriverHistory] = MappingProxyType(dict(drivers or {}))
         event_date = np.asarray(event_date, dtype="datetime64[D]")
         available_at = np.asarray(available_at, dtype="datetime64[us]")
         value = np.asarray(value, dtype=np.float64)
@@ -170,12 +176,13 @@ class PriceHistory:
         self.available_at: Instants = available_at[order]
         self.value: Floats = value[order]
         self.withdrawn_at: Instants = withdrawn_at[order]
-        bad = ~(np.isfinite(self.value) & (self.value > 0))
+        bad = ~(np.isfinite(self.value) & (self.value > 0 if self._positive else True))
         if bad.any():
             first = int(np.argmax(bad))
+            rule = "an exchange rate must be a positive finite number" if self._positive else "it must be finite"
             raise DataError(
                 f"Price history of {pair}: value {self.value[first]} on {self.event_date[first]} "
-                f"({int(bad.sum())} such rows); an exchange rate must be a positive finite number.",
+                f"({int(bad.sum())} such rows); {rule}.",
                 remedy="let the quality rules withdraw the row (withdrawn_at = available_at), or correct the source.",
             )
         self._breaks = self._epoch_breaks()
@@ -185,7 +192,12 @@ class PriceHistory:
         return len(self.value)
 
     @classmethod
-    def from_bars(cls, frame: pd.DataFrame, calendar: BusinessCalendar) -> PriceHistory:
+    def from_bars(
+        cls,
+        frame: pd.DataFrame,
+        calendar: BusinessCalendar,
+        drivers: Mapping[str, DriverHistory] | None = None,
+    ) -> PriceHistory:
         """Build the history from one snapshot of the ``bars`` table (with or without provenance columns).
 
         Raises
@@ -210,6 +222,13 @@ class PriceHistory:
             available_at=_instants(frame["available_at"]),
             value=frame["value"].to_numpy(dtype=np.float64),
             withdrawn_at=None if withdrawn is None else _instants(withdrawn),
+            drivers=drivers,
+        )
+
+    def with_drivers(self, drivers: Mapping[str, DriverHistory]) -> PriceHistory:
+        """Return the same prices with other drivers beside them."""
+        return PriceHistory(
+            self.pair, self.calendar, self.event_date, self.available_at, self.value, self.withdrawn_at, drivers
         )
 
     def _epoch_breaks(self) -> Instants:
@@ -298,6 +317,55 @@ class PriceHistory:
         actual[hit] = values[at[hit]]
         matured[hit] = days[at[hit]]
         return actual, matured
+
+
+class DriverHistory(PriceHistory):
+    """Every value of a driver (a rate, an index, a commodity) with when it was known: any finite number.
+
+    ``pair`` is the series id.
+    """
+
+    _positive = False
+
+    def newest_at(self, instants: Instants, max_age_days: int) -> Floats:
+        """Return the newest value known at each instant, shape (m,); NaN where none is, or it is older than allowed.
+
+        Parameters
+        ----------
+        instants:
+            ``datetime64[us]`` UTC, shape (m,), in any order.
+        max_age_days:
+            Largest number of calendar days from the value's date to the instant.
+        """
+        out = np.full(len(instants), np.nan)
+        for group in self.groups(instants) if len(instants) else []:
+            some = group.ends > 0
+            at, last = group.positions[some], group.ends[some] - 1
+            age = (instants[at].astype("datetime64[D]") - group.series.event_date[last]).astype(np.int64)
+            out[at] = np.where(age <= max_age_days, group.series.value[last], np.nan)
+        return out
+
+
+def aligned_driver(history: PriceHistory, series: KnownSeries, name: str, max_age_days: int = 10) -> Floats:
+    """Return, for each value of a series, the driver as it was known when that value became known, shape (n,).
+
+    So row i looks at nothing an origin that knows value i could not know. NaN where the driver is missing or stale.
+
+    Raises
+    ------
+    DataError
+        When the history carries no such driver.
+    """
+    if name not in history.drivers:
+        raise DataError(
+            f"{history.pair} has no driver '{name}'; it has: {', '.join(history.drivers) or 'none'}.",
+            remedy="give the driver a source that serves it (docs/data-sources.md), or use a model without it.",
+        )
+    key = ("driver", name, max_age_days)
+    if key not in series.cache:
+        known = np.maximum.accumulate(series.available_at)
+        series.cache[key] = history.drivers[name].newest_at(known, max_age_days)
+    return np.asarray(series.cache[key])
 
 
 def _instants(series: pd.Series[Any]) -> Instants:
@@ -507,7 +575,7 @@ class QuantilePaths:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter a model understands: its default and its rule (named choices or a closed range)."""
+    """One parameter a model understands: its default and its rule (named choices, a closed range, or a text)."""
 
     default: Any
     doc: str
@@ -515,6 +583,7 @@ class Parameter:
     low: float | None = None
     high: float | None = None
     whole: bool = False
+    text: bool = False
 
     def check(self, model: str, name: str, value: Any) -> Any:
         """Return the value, or raise ValidationError naming value, rule and remedy."""
@@ -523,6 +592,13 @@ class Parameter:
                 raise ValidationError(
                     f"Parameter '{name}' of model '{model}' is {value!r}; allowed: {list(self.choices)}.",
                     remedy="use one of the allowed values.",
+                )
+            return value
+        if self.text:
+            if not isinstance(value, str):
+                raise ValidationError(
+                    f"Parameter '{name}' of model '{model}' is {value!r}; it must be a text.",
+                    remedy=f"write it as a text; the default is {self.default!r}.",
                 )
             return value
         kinds = (int, np.integer) if self.whole else (int, float, np.integer, np.floating)
@@ -562,6 +638,11 @@ class Capabilities:
         Models whose quantiles an ensemble combines.
     calibrated:
         True when the learned width factors are applied to its quantiles.
+    bulk:
+        True when thousands of origins pass at once. False for challengers that refit or run a network at every origin:
+        their backtests take fewer origins.
+    needs:
+        What it cannot run without besides prices: ``checkpoint``.
     """
 
     family: Literal["parametric", "empirical", "ensemble", "sampling", "quantile"]
@@ -571,6 +652,8 @@ class Capabilities:
     min_history: int = MIN_VALUES
     bases: tuple[str, ...] = ()
     calibrated: bool = False
+    bulk: bool = True
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

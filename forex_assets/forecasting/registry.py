@@ -48,6 +48,13 @@ def model_names() -> list[str]:
     return [*_BUILTIN, *(name for name in sorted(_plugins()) if name not in _BUILTIN)]
 
 
+def bulk_model_names() -> list[str]:
+    """Return the models that pass thousands of origins at once and need nothing but prices."""
+    return [
+        name for name in model_names() if (capabilities := get_model(name).capabilities).bulk and not capabilities.needs
+    ]
+
+
 @functools.cache
 def get_model(name: str) -> Model:
     """Return a model by name.

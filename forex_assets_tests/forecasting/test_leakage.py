@@ -15,7 +15,7 @@ from forex_assets.forecasting.calibration import learn
 from forex_assets.forecasting.contract import Ints, OriginRandom, Origins, PriceHistory, QuantilePaths
 from forex_assets.forecasting.forecast import make_forecast
 from forex_assets.forecasting.models.random_walk import RandomWalk
-from forex_assets.forecasting.registry import model_names
+from forex_assets.forecasting.registry import bulk_model_names
 from forex_assets_tests.forecasting.conftest import history_of
 
 N = 460
@@ -62,7 +62,7 @@ def run(history: PriceHistory, horizon: int) -> Backtest:
     return backtest(
         history,
         horizon_days=horizon,
-        models=model_names(),
+        models=bulk_model_names(),
         start=BASE.event_date[0],
         as_of=BASE.event_date[-1],
     )
@@ -106,7 +106,7 @@ def test_no_forecast_path_of_the_past_depends_on_what_becomes_known_later(
     frames = []
     for history in (one, other):
         try:
-            frames.append(make_forecast(history, days, horizon, model_names(), "champion_zero"))
+            frames.append(make_forecast(history, days, horizon, bulk_model_names(), "champion_zero"))
         except DataError as error:  # both must refuse alike
             frames.append(pd.DataFrame({"refused": [str(error)]}))
     pd.testing.assert_frame_equal(*frames, check_exact=True)
@@ -116,7 +116,7 @@ def test_no_forecast_path_of_the_past_depends_on_what_becomes_known_later(
 def test_a_backtest_made_earlier_holds_the_same_rows_as_one_made_later() -> None:
     whole = run(BASE, 15)
     early_day = BASE.event_date[400]
-    early = backtest(BASE, horizon_days=15, models=model_names(), start=BASE.event_date[0], as_of=early_day)
+    early = backtest(BASE, horizon_days=15, models=bulk_model_names(), start=BASE.event_date[0], as_of=early_day)
     matured = early.rows["matured_on"].notna()
     pd.testing.assert_frame_equal(
         early.rows[matured], said_by(whole.rows, early_day, "as_of")[matured], check_exact=True

@@ -19,7 +19,13 @@ from forex_assets.forecasting.contract import (
     make_origins,
 )
 from forex_assets.forecasting.forecast import make_forecast
-from forex_assets.forecasting.registry import ModelChoice, get_model, model_names, resolve_parameters
+from forex_assets.forecasting.registry import (
+    ModelChoice,
+    bulk_model_names,
+    get_model,
+    model_names,
+    resolve_parameters,
+)
 from forex_assets.levels import QUANTILE_COLUMNS, QUANTILE_LEVELS
 from forex_assets.settings import load_settings
 from forex_assets.simulation.worlds import garch_t_world, random_walk_world
@@ -213,7 +219,7 @@ def test_batch_composition_and_repeated_or_shuffled_steps_change_nothing(data: s
     picks = data.draw(st.lists(st.integers(320, 699), min_size=1, max_size=12, unique=True))
     steps = np.array(data.draw(st.lists(st.integers(1, 64), min_size=1, max_size=8)))
     origins = make_origins(history, history.event_date[picks], 30)
-    for name in model_names():
+    for name in bulk_model_names():
         params, rng = resolve_parameters(get_model(name), {}), OriginRandom("made", 30, name)
         whole = get_model(name).predict(history, origins, np.tile(steps, (len(picks), 1)), params, rng)
         check_paths(name, whole, (len(picks), len(steps)))
@@ -237,7 +243,7 @@ def test_quantiles_are_positive_and_strictly_increasing_on_any_usable_history(
     values = np.round(900 * np.exp(np.cumsum(sigma * rng.standard_t(3, 500))), decimals)
     history = history_of(np.maximum(values, 0.01))
     origins = make_origins(history, history.event_date[320::29], horizon, unusable="drop")
-    for name in model_names():
+    for name in bulk_model_names():
         paths = get_model(name).predict(
             history,
             origins,
