@@ -10,7 +10,8 @@ import pandas as pd
 
 from forex_assets import schemas
 from forex_assets.pipeline import Pipeline, day_key
-from forex_assets.store.files import LocalFiles
+from forex_assets.store.files import write_file
+from forex_assets.store.naming import sanitize_path
 
 if TYPE_CHECKING:
     from forex_assets.reporting.inputs import ReportInputs
@@ -87,7 +88,7 @@ def write_report(pipeline: Pipeline, inputs: ReportInputs) -> pd.DataFrame:
     rows = []
     for language, html in build_report(inputs).items():
         path = report_path(inputs.pair.id, inputs.as_of, language)
-        LocalFiles(pipeline.settings.home).write_all([(path, html.encode())])
+        write_file(sanitize_path(path, pipeline.settings.home), html.encode())
         rows.append(
             {
                 "pair": inputs.pair.id,

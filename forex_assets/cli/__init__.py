@@ -13,6 +13,7 @@ import typer
 
 from forex_assets.cli import maintenance, reading, running
 from forex_assets.cli.common import report_error
+from forex_assets.cli.usage import UsageError, as_validation_error, is_help
 from forex_assets.errors import ForexError, StoreError
 
 app = typer.Typer(
@@ -43,8 +44,18 @@ def main() -> None:
     debug = DEBUG in arguments
     if not debug:
         sys.excepthook = _readable_failure
+    command = typer.main.get_command(app)
     try:
-        typer.main.get_command(app)([item for item in arguments if item != DEBUG], prog_name="forex")
+        sys.exit(command([item for item in arguments if item != DEBUG], prog_name="forex", standalone_mode=False))
+    except UsageError as error:
+        if is_help(error):
+            typer.echo(str(error), err=True)
+            sys.exit(2)
+        wrong = as_validation_error(error)
+        if debug:
+            raise wrong from error
+        report_error(wrong, redact)
+        sys.exit(wrong.exit_code)
     except ForexError as error:
         if debug:
             raise

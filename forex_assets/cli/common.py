@@ -7,12 +7,21 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from forex_assets.errors import DataError, ForexError, StoreError, ValidationError
 from forex_assets.settings import Settings, load_settings
+from forex_assets.store.naming import (
+    DAYS_LIMITS,
+    LIMIT_LIMITS,
+    sanitize_filename,
+    sanitize_path,
+    validate_horizon,
+    validate_positive_integer,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +32,29 @@ HorizonOption = Annotated[str, typer.Option("--horizon", help="7d, 15d, 30d, 90d
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 
 Result = TypeVar("Result")
+
+
+def whole_number(name: str, low: int, high: int) -> Callable[[Any], int]:
+    """Return the parser of an option that takes a whole number: ``typer.Option("--every", parser=whole_number(…))``."""
+
+    def parse(value: Any) -> int:
+        number = int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
+        return validate_positive_integer(number, low, high, param_name=name)
+
+    parse.__name__ = "integer"  # what --help shows as the kind of value
+    return parse
+
+
+_DIGITS = re.compile(r"-?[0-9]{1,9}", re.ASCII)
+DaysOption = Annotated[
+    int | None,
+    typer.Option(
+        "--days", parser=whole_number("--days", *DAYS_LIMITS), help="Business days of forecasts and of matured targets."
+    ),
+]
+LimitOption = Annotated[
+    int, typer.Option("--limit", parser=whole_number("--limit", *LIMIT_LIMITS), help="Rows to show, 1 to 100.")
+]
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 
 
@@ -100,12 +132,34 @@ def parse_horizons(settings: Settings, text: str) -> list[str]:
     if text == "all":
         return list(settings.horizons)
     names = [part.strip() for part in text.split(",")]
-    for name in names:
-        if name not in settings.horizons:
-            raise ValidationError(
-                f"--horizon {name!r} is not one of {', '.join(settings.horizons)}.", remedy="use one of those, or all."
-            )
-    return names
+    return [validate_horizon(name, tuple(settings.horizons), "--horizon") for name in names]
+
+
+def output_file(text: str | None, option: str, suffix: str) -> Path | None:
+    """Return the file an option such as ``--out`` names, which may be made or replaced.
+
+    A relative path stays inside the working folder; an absolute one names an existing folder of its own. Links that
+    lead elsewhere are refused.
+
+    Raises
+    ------
+    ValidationError
+        When the folder does not exist, or the name breaks the rule of file names.
+    """
+    if text is None:
+        return None
+    if not text.endswith(suffix):
+        raise ValidationError(f"{option} {text!r} must end in {suffix}.", remedy=f"name it rows{suffix}, for example.")
+    given = Path(text.replace("\0", "?")).expanduser()
+    base = given.parent if given.is_absolute() else Path.cwd()
+    if not (base / given).parent.is_dir():
+        raise ValidationError(
+            f"{option} {text!r}: the folder {(base / given).parent} does not exist.", remedy="create it first."
+        )
+    try:
+        return sanitize_path(sanitize_filename(given.name) if given.is_absolute() else text, base)
+    except ValidationError as error:
+        raise ValidationError(f"{option} {text!r}: {error.message}", remedy=error.remedy) from error
 
 
 def each_pair(

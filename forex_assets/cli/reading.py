@@ -16,6 +16,7 @@ from forex_assets.cli.common import (
     JsonOption,
     PairOption,
     each_pair,
+    output_file,
     parse_as_of,
     parse_day,
     parse_horizons,
@@ -23,6 +24,7 @@ from forex_assets.cli.common import (
     print_json,
     settings_with,
     stdout,
+    whole_number,
 )
 from forex_assets.errors import DataError, StoreError, ValidationError
 from forex_assets.settings import load_settings
@@ -35,6 +37,10 @@ DataDirOption = Annotated[
     typer.Option(
         "--data-dir", help="Market data of this folder for this command only: nothing is stored, no provider is asked."
     ),
+]
+
+EveryOption = Annotated[
+    int, typer.Option("--every", parser=whole_number("--every", 1, 260), help="Business days between origins.")
 ]
 
 
@@ -74,7 +80,7 @@ def backtest(
     pair: PairOption = None,
     start: Annotated[str | None, typer.Option("--start", help="First origin YYYY-MM-DD.")] = None,
     end: Annotated[str | None, typer.Option("--end", help="Last origin YYYY-MM-DD.")] = None,
-    every: Annotated[int, typer.Option("--every", help="Business days between origins.", min=1, max=260)] = 1,
+    every: EveryOption = 1,
     horizon: HorizonOption = "all",
     data_dir: DataDirOption = None,
     out: Annotated[str | None, typer.Option("--out", help="Write every row to this Parquet file.")] = None,
@@ -91,7 +97,7 @@ def backtest(
     first, last = parse_day(start, "--start"), parse_day(end, "--end")
     if first and last and first > last:
         raise ValidationError(f"--start {first} is after --end {last}.", remedy="swap them.")
-    target = _writable(out)
+    target = output_file(out, "--out", ".parquet")
     pipeline = Pipeline(settings)
     names = parse_horizons(settings, horizon)
 
@@ -119,17 +125,6 @@ def _parquet(rows: Any) -> bytes:
     buffer = io.BytesIO()
     rows.to_parquet(buffer, index=False)
     return buffer.getvalue()
-
-
-def _writable(out: str | None) -> Path | None:
-    if out is None:
-        return None
-    target = Path(out).expanduser().absolute()
-    if not target.parent.is_dir():
-        raise ValidationError(f"--out {out!r}: the folder {target.parent} does not exist.", remedy="create it first.")
-    if target.suffix != ".parquet":
-        raise ValidationError(f"--out {out!r} must end in .parquet.", remedy="name the file rows.parquet, for example.")
-    return target
 
 
 def status(

@@ -11,12 +11,14 @@ import typer
 
 from forex_assets.cli.common import (
     AsOfOption,
+    DaysOption,
     JsonOption,
     PairOption,
     parse_as_of,
     parse_pairs,
     print_json,
     stdout,
+    whole_number,
 )
 from forex_assets.errors import ValidationError
 from forex_assets.home import HOME_VARIABLES, prepare_home
@@ -24,6 +26,8 @@ from forex_assets.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from forex_assets.defs.run import PairOutcome, Step
+
+PortOption = Annotated[int, typer.Option("--port", parser=whole_number("--port", 1, 65535), help="Port on 127.0.0.1.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -36,9 +40,7 @@ def register(app: typer.Typer) -> None:
 def run(
     pair: PairOption = None,
     as_of: AsOfOption = None,
-    days: Annotated[
-        int | None, typer.Option("--days", help="Business days of forecasts and of matured targets.")
-    ] = None,
+    days: DaysOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress display.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Make everything again, also what is up to date.")] = False,
     json_output: JsonOption = False,
@@ -49,8 +51,6 @@ def run(
     pairs = parse_pairs(settings, pair)
     day = parse_as_of(as_of)
     count = settings.platform.run.days if days is None else days
-    if not 1 <= count <= 365:
-        raise ValidationError(f"--days {count} is not between 1 and 365.", remedy="choose a number in that range.")
     prepare_home(settings)
     started = time.monotonic()
     outcomes = _run_with_progress(settings, pairs, day, count, quiet=quiet or json_output, force=force)
@@ -154,7 +154,7 @@ def _print(settings: Settings, outcomes: list[PairOutcome], seconds: float) -> N
         console.print("Lineage and every check: `make ui` or `forex ui`, then http://127.0.0.1:3000", soft_wrap=True)
 
 
-def ui(port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1.", min=1, max=65535)] = 3000) -> None:
+def ui(port: PortOption = 3000) -> None:
     """Open the Dagster UI and daemon on this machine only (Ctrl-C stops both)."""
     settings = load_settings()
     _require_free(port)

@@ -17,9 +17,10 @@ from typing import Any
 from forex_assets.errors import StoreError, ValidationError
 from forex_assets.ops.secrets import redact
 from forex_assets.settings import Settings
+from forex_assets.store import naming
 from forex_assets.store.locks import FileLock
 
-SEVERITIES = ("info", "low", "medium", "high", "critical")
+SEVERITIES = ("info", *naming.SEVERITIES)
 FORMAT_VERSION = 1
 _TEXT_FIELDS = ("kind", "severity", "title", "body", "key")
 
@@ -62,10 +63,7 @@ class Alert:
             value = getattr(self, name)
             if not isinstance(value, str) or not (value.strip() or name == "body"):
                 raise ValidationError(f"Alert field {name} is {value!r}; it must be a text.", remedy="give it a value.")
-        if self.severity not in SEVERITIES:
-            raise ValidationError(
-                f"Alert severity {self.severity!r} is not one of {', '.join(SEVERITIES)}.", remedy="use one of those."
-            )
+        naming.validate_severity(self.severity, SEVERITIES, "Alert severity")
         if not isinstance(self.created_at, dt.datetime) or self.created_at.utcoffset() is None:
             raise ValidationError(
                 f"Alert time {self.created_at!r} is not an instant with a time zone.", remedy="pass an aware datetime."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
@@ -25,26 +26,26 @@ _RESERVED = frozenset(
 )
 
 
-def validate_horizon(value: str) -> str:
-    """Return a horizon name that is one of 7d, 15d, 30d, 90d.
+def validate_horizon(value: str, allowed: Sequence[str] = HORIZONS, param_name: str = "horizon") -> str:
+    """Return a horizon name that is one of 7d, 15d, 30d, 90d, or of those configured.
 
     Raises
     ------
     ValidationError
         For anything else.
     """
-    return _one_of(value, HORIZONS, "horizon")
+    return _one_of(value, allowed, param_name)
 
 
-def validate_severity(value: str) -> str:
-    """Return a severity that is one of low, medium, high, critical.
+def validate_severity(value: str, allowed: Sequence[str] = SEVERITIES, param_name: str = "severity") -> str:
+    """Return a severity that is one of low, medium, high, critical, or of the scale given.
 
     Raises
     ------
     ValidationError
         For anything else.
     """
-    return _one_of(value, SEVERITIES, "severity")
+    return _one_of(value, allowed, param_name)
 
 
 def sanitize_filename(name: str) -> str:
@@ -61,6 +62,8 @@ def sanitize_filename(name: str) -> str:
     """
     if not isinstance(name, str):
         _refuse("File name", name, "it must be text", "give a plain name such as report.html.")
+    if is_plain_name(name):
+        return name
     if not _FILENAME.fullmatch(name):
         _refuse(
             "File name",
@@ -70,9 +73,18 @@ def sanitize_filename(name: str) -> str:
         )
     if ".." in name or name.endswith("."):
         _refuse("File name", name, "it may not hold '..' nor end in '.'", "rename the file.")
-    if name.split(".", 1)[0].lower() in _RESERVED:
-        _refuse("File name", name, "it is a device name on Windows", "rename the file.")
-    return name
+    _refuse("File name", name, "it is a device name on Windows", "rename the file.")
+
+
+def is_plain_name(name: object) -> bool:
+    """Tell whether :func:`sanitize_filename` accepts a name."""
+    return (
+        isinstance(name, str)
+        and _FILENAME.fullmatch(name) is not None
+        and ".." not in name
+        and not name.endswith(".")
+        and name.split(".", 1)[0].lower() not in _RESERVED
+    )
 
 
 def sanitize_path(path: str | os.PathLike[str], base_dir: str | os.PathLike[str]) -> Path:
@@ -98,6 +110,8 @@ def sanitize_path(path: str | os.PathLike[str], base_dir: str | os.PathLike[str]
     if not parts:
         _refuse("Path", text, "it names no file", remedy)
     for part in parts:
+        if part == "..":
+            _refuse("Path", text, "it leads upwards", remedy)
         sanitize_filename(part)
     try:
         base = Path(base_dir).resolve()
@@ -128,13 +142,14 @@ def validate_positive_integer(value: Any, min: int = 1, max: int | None = None, 
     try:
         number = operator.index(value)
     except TypeError:
-        _refuse(param_name, value, f"it must be {allowed}, not {type(value).__name__}", remedy)
+        kind = "text" if isinstance(value, str) else type(value).__name__
+        _refuse(param_name, value, f"it must be {allowed}, not {kind}", remedy)
     if number < min or (max is not None and number > max):
         _refuse(param_name, value, f"it must be {allowed}", remedy)
     return number
 
 
-def validate_days(value: Any) -> int:
+def validate_days(value: Any, param_name: str = "days") -> int:
     """Return a number of days from 1 to 365.
 
     Raises
@@ -142,10 +157,10 @@ def validate_days(value: Any) -> int:
     ValidationError
         For anything else.
     """
-    return validate_positive_integer(value, *DAYS_LIMITS, param_name="days")
+    return validate_positive_integer(value, *DAYS_LIMITS, param_name=param_name)
 
 
-def validate_limit(value: Any) -> int:
+def validate_limit(value: Any, param_name: str = "limit") -> int:
     """Return a number of rows to show, from 1 to 100.
 
     Raises
@@ -153,16 +168,20 @@ def validate_limit(value: Any) -> int:
     ValidationError
         For anything else.
     """
-    return validate_positive_integer(value, *LIMIT_LIMITS, param_name="limit")
+    return validate_positive_integer(value, *LIMIT_LIMITS, param_name=param_name)
 
 
-def _one_of(value: str, allowed: tuple[str, ...], what: str) -> str:
+def _one_of(value: str, allowed: Sequence[str], what: str) -> str:
     if not isinstance(value, str) or value not in allowed:
         choices = ", ".join(allowed)
-        _refuse(what.capitalize(), value, f"it is not one of {choices}", f"choose one of {choices}.")
+        raise ValidationError(f"{what} {_shown(value)} is not one of {choices}.", remedy=f"choose one of {choices}.")
     return value
 
 
 def _refuse(what: str, value: object, rule: str, remedy: str) -> NoReturn:
-    shown = repr(value)
-    raise ValidationError(f"{what} {shown if len(shown) <= 120 else shown[:117] + '…'}: {rule}.", remedy=remedy)
+    raise ValidationError(f"{what} {_shown(value)}: {rule}.", remedy=remedy)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "…"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,6 +19,7 @@ from forex_assets.errors import DataError, StoreError, UnusableSliceError, Valid
 from forex_assets.schemas import Table
 from forex_assets.settings import PAIR_ID
 from forex_assets.store.files import explain, files_at, store_errors
+from forex_assets.store.naming import is_plain_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Key = tuple[str, ...]
 VerdictState = Literal["good", "bad", "unknown"]
 
-_PARTITION = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.:-]{0,127}")
+_LONGEST_PART = 128
 _SUFFIX = ".parquet"
 _WHOLE_TABLE = "all"
 _MAX_PARTITIONS = 4
@@ -304,7 +304,7 @@ class SliceStore:
     def pairs(self) -> list[str]:
         """Return the pairs that have a folder in the store, sorted."""
         with store_errors("list", self.root):
-            return [name for name in self._files.folders() if PAIR_ID.fullmatch(name)]
+            return [name for name in self._files.folders() if _is_pair(name)]
 
     def sweep(self, *, older_than: dt.timedelta, now: dt.datetime) -> list[str]:
         """Delete temporary files that killed writers left more than ``older_than`` before ``now``; return them.
@@ -396,19 +396,21 @@ def _is_key(parts: Sequence[object]) -> bool:
         len(parts) <= _MAX_PARTITIONS
         and tuple(parts) != (_WHOLE_TABLE,)
         and all(
-            isinstance(part, str)
-            and _PARTITION.fullmatch(part) is not None
-            and ".." not in part
-            and not part.endswith((".", _SUFFIX))
+            is_plain_name(part) and len(str(part)) <= _LONGEST_PART and not str(part).endswith(_SUFFIX)
             for part in parts
         )
     )
 
 
+def _is_pair(name: str) -> bool:
+    return PAIR_ID.fullmatch(name) is not None and is_plain_name(name)
+
+
 def _checked_pair(pair: str) -> str:
-    if not isinstance(pair, str) or not PAIR_ID.fullmatch(pair):
+    if not isinstance(pair, str) or not _is_pair(pair):
         raise ValidationError(
-            f"Pair id {pair!r} does not match {PAIR_ID.pattern}.", remedy="use the id of a configured pair."
+            f"Pair id {pair!r} does not match {PAIR_ID.pattern}, or is a device name on Windows.",
+            remedy="use the id of a configured pair.",
         )
     return pair
 
@@ -416,9 +418,9 @@ def _checked_pair(pair: str) -> str:
 def _slice_name(table: Table, pair: str, key: Key) -> str:
     if not _is_key(key):
         raise ValidationError(
-            f"Partition key {key!r} of table '{table.name}' breaks the rule: at most {_MAX_PARTITIONS} strings of "
-            f"{_PARTITION.pattern} without '..', not ending in '.' or '{_SUFFIX}', and not the reserved "
-            f"('{_WHOLE_TABLE}',).",
+            f"Partition key {key!r} of table '{table.name}' breaks the rule: at most {_MAX_PARTITIONS} plain names "
+            f"(ASCII letters, digits, '_', '.', '-') of at most {_LONGEST_PART} characters, not ending in '{_SUFFIX}', "
+            f"and not the reserved ('{_WHOLE_TABLE}',).",
             remedy="use the partition keys of the asset graph, for example ('7d', '2025-06-13').",
         )
     return f"{_checked_pair(pair)}/{table.name}/{'/'.join(key) if key else _WHOLE_TABLE}{_SUFFIX}"

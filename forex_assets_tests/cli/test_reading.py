@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import forex_assets
-from forex_assets.schemas import QUANTILE_COLUMNS
+from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets_tests.cli.conftest import Forex
 
 EMBEDDED = Path(forex_assets.__file__).parent / "market" / "embedded" / "usdclp_observado_daily.csv.gz"

@@ -23,8 +23,8 @@ WRONG = {
     "unknown pair": (("run", "--pair", "nope"), "Pair 'nope' is not configured"),
     "empty pair list": (("forecast", "--pair", ","), "names no pair"),
     "path as pair": (("forecast", "--pair", "../../etc"), "Pair '../../etc' is no"),
-    "no days": (("run", "--days", "0"), "--days 0 is not between 1 and 365"),
-    "too many days": (("run", "--days", "366"), "--days 366 is not between 1 and 365"),
+    "no days": (("run", "--days", "0"), "--days 0: it must be a whole number from 1 to 365"),
+    "too many days": (("run", "--days", "366"), "--days 366: it must be a whole number from 1 to 365"),
     "no date": (("run", "--as-of", "yesterday"), "--as-of 'yesterday' is not a day"),
     "no such month": (("forecast", "--as-of", "2025-13-01"), "--as-of '2025-13-01' is not a day"),
     "a day to come": (("run", "--as-of", "2999-01-01"), "--as-of 2999-01-01 has not begun"),
@@ -35,10 +35,19 @@ WRONG = {
     "rows not parquet": (("backtest", "--out", "rows.csv"), "must end in .parquet"),
     "no data folder": (("backtest", "--data-dir", "/nowhere"), "--data-dir '/nowhere' is not an existing folder"),
     "no kind of schedule": (("schedule", "export"), "Choose one of --cron and --systemd"),
-    "unknown option": (("status", "--nope"), "No such option"),
-    "unknown command": (("forcast",), "No such command"),
-    "not a number": (("run", "--days", "ten"), "Invalid value"),
-    "out of range": (("backtest", "--every", "0"), "Invalid value"),
+    "rows outside": (("backtest", "--out", "../rows.parquet"), "Path '../rows.parquet'"),
+    "rows with a shell in the name": (("backtest", "--out", "/tmp/$(id).parquet"), "File name '$(id).parquet'"),
+    "rows with a NUL": (("backtest", "--out", "a\0b.parquet"), "it holds a NUL character"),
+    "unknown option": (("status", "--nope"), "forex status has no option '--nope'"),
+    "unknown command": (("forcast",), "forex has no command 'forcast'"),
+    "unknown command of a group": (("schedule", "import"), "forex schedule has no command 'import'"),
+    "an argument too many": (("status", "usdclp"), "forex status: Got unexpected extra argument"),
+    "an option without its value": (("status", "--pair"), "Option '--pair' requires an argument"),
+    "not a number": (("run", "--days", "ten"), "--days 'ten': it must be a whole number from 1 to 365"),
+    "a fraction": (("run", "--days", "5.0"), "--days '5.0': it must be a whole number from 1 to 365"),
+    "other digits": (("run", "--days", "٧"), "--days '٧': it must be a whole number"),
+    "out of range": (("backtest", "--every", "0"), "--every 0: it must be a whole number from 1 to 260"),
+    "no port": (("ui", "--port", "70000"), "--port 70000: it must be a whole number from 1 to 65535"),
 }
 
 
@@ -54,11 +63,41 @@ def test_wrong_use_exits_2_and_names_value_and_rule(forex: Forex, case: str) -> 
 
 
 @pytest.mark.capability("B26")
-@pytest.mark.parametrize(
-    "case", [name for name, (_, text) in WRONG.items() if "No such" not in text and "Inv" not in text]
-)
-def test_every_message_of_ours_has_a_remedy(forex: Forex, case: str) -> None:
+@pytest.mark.parametrize("case", WRONG)
+def test_every_message_has_a_remedy(forex: Forex, case: str) -> None:
     assert "Remedy: " in forex(*WRONG[case][0]).err
+
+
+@pytest.mark.capability("B26")
+def test_a_slip_of_the_pen_is_shown_the_nearest_name(forex: Forex) -> None:
+    assert "did you mean forecast?" in forex("forcast").err
+    assert "did you mean --json?" in forex("status", "--jsn").err
+
+
+def test_a_group_without_a_command_shows_its_help_and_exits_2(forex: Forex) -> None:
+    for arguments in ((), ("schedule",)):
+        said = forex(*arguments)
+        assert said.code == 2
+        assert "Usage: forex" in said.out + said.err
+        assert "Error" not in said.err
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("run", "--help")])
+def test_help_exits_0_and_shows_the_kind_of_every_value(forex: Forex, arguments: tuple[str, ...]) -> None:
+    said = forex(*arguments)
+    assert said.code == 0
+    assert "Usage: forex" in said.out
+
+
+@pytest.mark.capability("B04")
+def test_a_link_that_leads_out_of_its_folder_is_no_place_for_rows(forex: Forex, tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "outside.parquet").write_bytes(b"mine")
+    (tmp_path / "inside" / "rows.parquet").symlink_to(tmp_path / "outside.parquet")
+    said = forex("backtest", "--out", str(tmp_path / "inside" / "rows.parquet"))
+    assert said.code == 2
+    assert "outside" in said.err
+    assert (tmp_path / "outside.parquet").read_bytes() == b"mine"
 
 
 @pytest.mark.capability("L19")
