@@ -1,0 +1,115 @@
+"""Versions, pointers and ledger of one home folder together: what is current, and whether it can be trusted."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from forex_assets.lifecycle.ledger import Ledger
+from forex_assets.lifecycle.pointers import Pointers, PointerState, PointerStore, decode_subjects
+from forex_assets.lifecycle.subject import Subject
+from forex_assets.lifecycle.versions import SETTINGS, ConfigVersion, VersionStore
+
+FOLDER = "lifecycle"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What was current for a subject.
+
+    Parameters
+    ----------
+    version:
+        The version, or None for the settings' model.
+    shadows:
+        Versions that run beside it to be compared: the one before it while it is on probation, a staged one.
+    notes:
+        What was damaged and how it was got around; empty when all is well.
+    """
+
+    version: ConfigVersion | None
+    shadows: tuple[ConfigVersion, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class LifecycleStore:
+    """Everything the life cycle keeps, below ``<home>/lifecycle``."""
+
+    def __init__(self, home: Path) -> None:
+        self.root = home / FOLDER
+        self.versions = VersionStore(self.root)
+        self.pointers = PointerStore(self.root)
+        self.ledger = Ledger(self.root)
+        self._cached: dict[str, tuple[object, PointerState]] = {}
+
+    def state(self, scope: str) -> PointerState:
+        """Return the newest pointers of a set; a damaged generation is recomputed from the ledger."""
+        numbers = self.pointers.generations(scope)
+        if not numbers:
+            return PointerState(scope)
+        try:
+            stat = self.pointers.path(scope, numbers[-1]).stat()
+            signature: object = (numbers[-1], stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        except OSError:
+            signature = None
+        cached = self._cached.get(scope)
+        if cached and signature and cached[0] == signature:
+            return cached[1]
+        state = self.pointers.read(scope, self._recover)
+        if signature and not state.damage:
+            self._cached[scope] = (signature, state)
+        return state
+
+    def of(self, subject: Subject) -> Pointers:
+        """Return the pointers of a subject."""
+        return self.state(subject.scope).of(subject)
+
+    def resolve(
+        self, subject: Subject, as_of: dt.date | None = None, *, known_at: dt.datetime | None = None
+    ) -> Resolved:
+        """Return what was current for an as_of day (None: the newest), as believed at an instant (None: now).
+
+        A version whose file is lost beyond its copy is stepped over: the last known good, then the earlier ones,
+        then the settings' model; ``notes`` says so.
+        """
+        state = self.state(subject.scope)
+        pointers = state.of(subject)
+        span = pointers.at(as_of, known_at)
+        if span is None or span.version == SETTINGS:
+            return Resolved(None, self._shadows(pointers, None), state.damage)
+        wanted = [span.version, pointers.last_known_good, *reversed(pointers.earlier)]
+        notes = list(state.damage)
+        for name in dict.fromkeys(wanted):
+            if name == SETTINGS:
+                break
+            version = self.versions.find(name)
+            if version is not None and (as_of is None or version.data_cutoff <= as_of):
+                shadows = self._shadows(pointers, name if span is pointers.history[-1] else None)
+                return Resolved(version, shadows, tuple(notes))
+            notes.append(f"version {name} cannot be read" if version is None else f"version {name} is newer than as_of")
+        return Resolved(None, (), (*notes, "the settings' model is used"))
+
+    def _shadows(self, pointers: Pointers, current: str | None) -> tuple[ConfigVersion, ...]:
+        names = [pointers.staged]
+        if pointers.probation and current == pointers.current:
+            names.append(pointers.previous)
+        wanted = [name for name in names if name not in (None, SETTINGS, current)]
+        return tuple(version for name in dict.fromkeys(wanted) if name and (version := self.versions.find(name)))
+
+    def _recover(self, scope: str, generation: int, before: PointerState) -> PointerState | None:
+        """Return the generation a ledger entry says it made, or None when no entry does."""
+        for entry in reversed(self.ledger.entries()):
+            move = entry.outcome.get("move")
+            if isinstance(move, Mapping) and (move.get("scope"), move.get("generation")) == (scope, generation):
+                subjects = {**before.subjects, **decode_subjects(move["subjects"])}
+                return replace(
+                    before,
+                    generation=generation,
+                    recorded_at=entry.at,
+                    entry=entry.id,
+                    subjects=MappingProxyType(subjects),
+                )
+        return None
