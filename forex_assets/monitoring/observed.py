@@ -124,7 +124,8 @@ class Observed:
         order = np.lexsort((good, self.available[good], self.dates[good]))
         good = good[order]
         dates = self.dates[good]
-        return good[np.append(dates[1:] != dates[:-1], True)[: len(good)]].astype(np.int64)
+        rows: Ints = good[np.append(dates[1:] != dates[:-1], True)[: len(good)]].astype(np.int64)
+        return rows
 
     def _end_of(self, gone: Ints, kept: Ints, last: np.datetime64) -> Dates:
         """Return from when each version that is not kept no longer showed."""
@@ -136,8 +137,12 @@ class Observed:
             else np.zeros(len(gone), dtype=bool)
         )
         if same.any():
-            ends[same] = np.minimum(ends[same], self.available[kept[place[same]]])
-        return np.minimum(ends, last + np.timedelta64(1, "us"))
+            other, one = kept[place[same]], gone[same]
+            later, until = self.available[other], ends[same]
+            # The kept version took over only if it came later; one withdrawn while on top gives way to it by itself.
+            over = (later > self.available[one]) | ((later == self.available[one]) & (other > one))
+            ends[same] = np.where(over, np.minimum(until, later), until)
+        return np.asarray(np.minimum(ends, last + np.timedelta64(1, "us")))
 
 
 def observed(

@@ -65,6 +65,7 @@ class Monitor:
 MODULES: Mapping[str, str] = {
     "performance": "forex_assets.monitoring.performance",
     "drift": "forex_assets.monitoring.drift",
+    "regime": "forex_assets.monitoring.regime",
 }
 
 

@@ -104,36 +104,36 @@ def filtered_probability(
         return out
     state = np.full(z.shape[1:], start)
     for i in range(z.shape[0]):
-        prior = state * (1.0 - leave) + (1.0 - state) * enter
-        update = prior * ratio[i] / (prior * ratio[i] + 1.0 - prior)
+        before: Floats = state * (1.0 - leave) + (1.0 - state) * enter
+        update = before * ratio[i] / (before * ratio[i] + 1.0 - before)
         seen = np.isfinite(update)
         state = np.where(seen, update, state)
         out[i] = np.where(seen, update, np.nan)
     return out
 
 
-def hold(probability: Floats, *, on_at: float, off_at: float, dwell: int) -> Held:
-    """Return the label: on from ``on_at``, off from ``off_at``, and never changed before ``dwell`` steps.
+def hold(probability: Floats, *, on_at: float, off_at: float, dwell: int, rest: int = 0) -> Held:
+    """Return the label: on from ``on_at``, off from ``off_at``; on for at least ``dwell`` steps, off for ``rest``.
 
     A NaN keeps the label as it is (and counts as a step).
     """
     on = np.zeros(probability.shape, dtype=bool)
     steps = np.zeros(probability.shape, dtype=np.int64)
     if probability.ndim == 1:
-        state, count = False, dwell
+        state, count = False, rest
         for i, p in enumerate(probability.tolist()):
             count += 1
             change = (p <= off_at) if state else (p >= on_at)
-            if change and count > dwell:
+            if change and count > (dwell if state else rest):
                 state, count = not state, 1
             on[i], steps[i] = state, count
         return Held(on, steps)
     label = np.zeros(probability.shape[1:], dtype=bool)
-    age = np.full(probability.shape[1:], dwell, dtype=np.int64)
+    age = np.full(probability.shape[1:], rest, dtype=np.int64)
     for i in range(probability.shape[0]):
         age = age + 1
         p = probability[i]
-        change = np.where(label, p <= off_at, p >= on_at) & (age > dwell)
+        change = np.where(label, (p <= off_at) & (age > dwell), (p >= on_at) & (age > rest))
         label = label ^ change
         age = np.where(change, 1, age)
         on[i], steps[i] = label, age

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from forex_assets.settings.fields import Positive, Strict
+from forex_assets.settings.regimes import ClassicRegimePolicy, RegimePolicy
 
 
 class CoverageBand(Strict):
@@ -39,6 +40,7 @@ class RecommendedProfile(Strict):
     coverage: CoverageBand
     bias: BiasBand
     min_effective_n: Positive
+    regimes: RegimePolicy
 
 
 class ClassicCoverage(Strict):
@@ -59,3 +61,4 @@ class ClassicProfile(Strict):
     name: Literal["classic"]
     coverage: ClassicCoverage
     bias: ClassicBias
+    regimes: ClassicRegimePolicy
