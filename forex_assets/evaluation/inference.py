@@ -59,7 +59,7 @@ def overlap_rows(order_dates: npt.ArrayLike, overlap_steps: float) -> float:
     overlap_steps:
         Steps of one forecast error, in business days.
     """
-    return max(1.0, float(overlap_steps) / _spacing(_dates(order_dates)))
+    return max(1.0, float(overlap_steps) / origin_spacing(_dates(order_dates)))
 
 
 def effective_n(n: int, overlap: float) -> float:
@@ -117,7 +117,7 @@ def mean_interval(values: npt.ArrayLike, order_dates: npt.ArrayLike, overlap_ste
         return Interval(math.nan, math.nan, math.nan, 0, 0.0)
     sums, counts = _by_date(dates, values)
     m = len(counts)
-    spacing = _spacing(dates)
+    spacing = origin_spacing(dates)
     overlap = max(1.0, overlap_steps / spacing)
     effective, unbiased_scale, freedom = _overlap_moments(m, round(overlap, 6))
     mean = float(values.mean())
@@ -128,7 +128,7 @@ def mean_interval(values: npt.ArrayLike, order_dates: npt.ArrayLike, overlap_ste
         float(influence @ influence) / m * unbiased_scale / effective
     )
     if effective >= _MIN_EFFECTIVE_FOR_ESTIMATE:
-        half = max(half, _newey_west_half_width(influence, _lags(m, overlap, spacing)))
+        half = max(half, _newey_west_half_width(influence, newey_west_lags(m, overlap, spacing)))
     return Interval(mean, mean - half, mean + half, n, effective)
 
 
@@ -156,7 +156,7 @@ def share_interval(hits: npt.ArrayLike, overlap: float, order_dates: npt.ArrayLi
         dates = _dates(order_dates)
         _check_rows(values, dates)
         order = np.argsort(dates, kind="stable")
-        spacing = _spacing(dates)
+        spacing = origin_spacing(dates)
         rows = max(1.0, overlap / spacing)
     _check_overlap(rows)
     share = float(values.mean())
@@ -235,7 +235,7 @@ def ratio_intervals(
         return [Interval(math.nan, math.nan, math.nan, 0, 0.0)] * columns
     sums, counts = _by_date(order_dates, np.concatenate([num, den], axis=1))
     m = len(counts)
-    spacing = _spacing(order_dates)
+    spacing = origin_spacing(order_dates)
     overlap = max(1.0, block / spacing)
     effective = effective_n(m, overlap)
     top, bottom = sums[:, :columns], sums[:, columns:]
@@ -248,8 +248,8 @@ def ratio_intervals(
     told_apart = np.abs(excess).max(axis=0) > _PROPORTIONAL * np.abs(top).max(axis=0)
     usable = told_apart & (ratio > 0) & (effective >= np.asarray(min_effective_n)) & (m >= 3)
     if usable.any():
-        length = min(max(2.0 * overlap, m ** (1 / 3), min(_MEMORY_BUSINESS_DAYS / spacing, m / 20)), m / 2)
-        totals = _stationary_bootstrap_sums(
+        length = block_length(m, overlap, spacing)
+        totals = stationary_bootstrap_sums(
             np.concatenate([top[:, usable], bottom[:, usable]], axis=1), length, draws, np.random.default_rng(seed)
         )
         kept = int(usable.sum())
@@ -263,11 +263,19 @@ def ratio_intervals(
     return [Interval(float(r), float(a), float(b), n, effective) for r, a, b in zip(ratio, low, high, strict=True)]
 
 
+def block_length(n: int, overlap: float, spacing: float) -> float:
+    """Return the mean block, in origins, that a bootstrap of ``n`` overlapping rows needs.
+
+    At least two overlaps, and half a year (the memory of volatility) where twenty of them fit; never over half of all.
+    """
+    return float(min(max(2.0 * overlap, n ** (1 / 3), min(_MEMORY_BUSINESS_DAYS / spacing, n / 20)), n / 2))
+
+
 def _dates(values: npt.ArrayLike) -> Dates:
     return np.atleast_1d(np.asarray(values)).astype("datetime64[D]")
 
 
-def _spacing(dates: Dates) -> float:
+def origin_spacing(dates: Dates) -> float:
     """Return the usual distance of neighbouring origins in business days."""
     unique = dates if _grow(dates) else np.unique(dates)
     if len(unique) < 2:
@@ -277,10 +285,6 @@ def _spacing(dates: Dates) -> float:
 
 def _grow(dates: Dates) -> bool:
     return bool((dates[1:] > dates[:-1]).all())
-
-
-def _lags(n: int, overlap: float, spacing: float) -> int:
-    return math.ceil(max(2.0 * overlap, min(_MEMORY_BUSINESS_DAYS / spacing, n / 10)))
 
 
 def _check_rows(values: Floats, dates: Dates) -> None:
@@ -362,24 +366,35 @@ def _effective_trials(hits: Floats, overlap: float, spacing: float, share: float
     shrunk = (share * errors_effective + 2.0) / (errors_effective + 4.0)
     effective = hits_effective_n(n, overlap, shrunk)
     if errors_effective >= _MIN_EFFECTIVE_FOR_ESTIMATE and 0.0 < share < 1.0:
-        half = _newey_west_half_width(hits - share, _lags(n, overlap, spacing))
+        half = _newey_west_half_width(hits - share, newey_west_lags(n, overlap, spacing))
         normal = float(_student_t(np.array(np.inf)))
         effective = min(effective, share * (1.0 - share) * (normal / half) ** 2)
     return float(np.clip(effective, 1.0, n))
 
 
 def _newey_west_half_width(influence: Floats, lags: int) -> float:
-    """Return half the 95% interval of the mean of a centred series: Bartlett weights on ``lags`` autocovariances.
+    """Return half the 95% interval of the mean of a centred series."""
+    error, freedom = newey_west(influence, lags)
+    return float(_student_t(np.array(freedom))) * error
 
-    The variance so estimated has about ``1.5 n / lags`` degrees of freedom; measured about the sample's own mean it
-    misses ``lags / n`` of itself, which is put back.
+
+def newey_west(influence: Floats, lags: int) -> tuple[float, float]:
+    """Return the standard error of the mean of a centred series, and its degrees of freedom.
+
+    Bartlett weights on ``lags`` autocovariances. The variance so estimated has about ``1.5 n / lags`` degrees of
+    freedom; measured about the sample's own mean it misses ``lags / n`` of itself, which is put back.
     """
     n = len(influence)
     total = float(influence @ influence)
     for lag in range(1, min(lags, n - 1) + 1):
         total += 2.0 * (1.0 - lag / (lags + 1.0)) * float(influence[lag:] @ influence[:-lag])
     freedom = max(1.0, 1.5 * n / (lags + 1.0))
-    return float(_student_t(np.array(freedom))) * math.sqrt(total / max(0.5, 1.0 - lags / n)) / n
+    return math.sqrt(max(total, 0.0) / max(0.5, 1.0 - lags / n)) / n, freedom
+
+
+def newey_west_lags(n: int, overlap: float, spacing: float) -> int:
+    """Return how many autocovariances of ``n`` overlapping rows are weighed: twice the overlap, or half a year."""
+    return math.ceil(max(2.0 * overlap, min(_MEMORY_BUSINESS_DAYS / spacing, n / 10)))
 
 
 def _speaking_stretches(excess: Floats, overlap: float) -> Floats:
@@ -436,7 +451,7 @@ def _stationary_blocks(
     return rng.integers(0, n, size=lengths.shape), lengths
 
 
-def _stationary_bootstrap_sums(rows: Floats, length: float, draws: int, rng: np.random.Generator) -> Floats:
+def stationary_bootstrap_sums(rows: Floats, length: float, draws: int, rng: np.random.Generator) -> Floats:
     """Return the column totals of stationary-bootstrap samples of the rows, shape (draws, columns).
 
     Blocks start anywhere and run round the end. A block's total is a difference of running totals, so the cost is that

@@ -132,7 +132,7 @@ def test_newey_west_is_the_weighted_sum_over_all_pairs() -> None:
 
 def test_bootstrap_totals_are_those_of_the_rows_they_stand_for() -> None:
     rows = np.random.default_rng(2).normal(size=(37, 3))
-    totals = inference._stationary_bootstrap_sums(rows, 6.0, 50, np.random.default_rng(4))
+    totals = inference.stationary_bootstrap_sums(rows, 6.0, 50, np.random.default_rng(4))
     starts, lengths = inference._stationary_blocks(37, 6.0, 50, np.random.default_rng(4))
     assert (lengths.sum(axis=1) == 37).all()
     for draw in range(50):
