@@ -42,7 +42,11 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition | dg.S
             "The configuration each horizon's forecasts use, resolved once per run; its data version is the hash "
             "stamped into every row. It changes with settings or the deployed version, never by materialising."
         ),
-        metadata={horizon: pipeline.active(pair.id, horizon).config_hash for horizon in pipeline.settings.horizons},
+        metadata={
+            horizon: f"{config.model}, configuration {config.config_hash}"
+            for horizon in pipeline.settings.horizons
+            for config in [pipeline.active(pair.id, horizon)]
+        },
         tags={"pair": pair.id, "dagster/kind/yaml": ""},
     )
     def active_config() -> dg.DataVersionsByPartition:
@@ -67,6 +71,8 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition | dg.S
                 for horizon in context.partition_keys
             }
         describe_slices(context, context.asset_key, frames)
+        for (horizon,), frame in frames.items():
+            _add_table(context, horizon, "origins", origins_markdown(frame))
         return frames
 
     @dg.asset(
@@ -88,9 +94,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition | dg.S
             }
         describe_slices(context, context.asset_key, frames)
         for (horizon,), frame in frames.items():
-            if len(frame):
-                newest = frame.tail(1)[["model", "valid_from", "n", "n_effective", "factor_lower", "factor_upper"]]
-                context.log.info("%s %s width factors now: %s", pair.id, horizon, newest.to_dict("records")[0])
+            _add_table(context, horizon, "newest_factors", factors_markdown(frame))
         return frames
 
     @dg.asset(
@@ -126,3 +130,40 @@ def days_by_horizon(context: dg.AssetExecutionContext) -> dict[str, list[dt.date
         horizon, day = store_key(key)
         days[horizon].append(dt.date.fromisoformat(day))
     return days
+
+
+def origins_markdown(frame: pd.DataFrame) -> str:
+    """Return what a backtest holds, by model: origins, their dates, and how many have an outcome."""
+    groups = frame.groupby("model", sort=False)
+    table = groups.agg(
+        origins=("as_of", "size"), first=("as_of", "min"), last=("as_of", "max"), matured=("actual", "count")
+    )
+    return _markdown(table.reset_index())
+
+
+def factors_markdown(frame: pd.DataFrame, *, months: int = 6) -> str:
+    """Return the newest width factors of each model: what they were learned from, and coverage before and after."""
+    columns = [
+        "model",
+        "valid_from",
+        "n",
+        "n_effective",
+        "factor_lower",
+        "factor_upper",
+        "coverage_95_before",
+        "coverage_95_after",
+        "tail_low_after",
+        "tail_high_after",
+    ]
+    return _markdown(frame.sort_values("valid_from").groupby("model", sort=False).tail(months)[columns].round(3))
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    if table.empty:
+        return "none yet"
+    days = table.select_dtypes("datetime").columns
+    return str(table.assign(**{name: table[name].dt.strftime("%Y-%m-%d") for name in days}).to_markdown(index=False))
+
+
+def _add_table(context: dg.AssetExecutionContext, partition: str, name: str, text: str) -> None:
+    context.add_asset_metadata({name: dg.MetadataValue.md(text)}, asset_key=context.asset_key, partition_key=partition)

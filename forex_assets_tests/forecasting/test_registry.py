@@ -107,9 +107,19 @@ def test_a_built_in_name_cannot_be_taken_by_a_package(package: Path) -> None:
 
 
 def test_an_ensemble_that_cannot_combine_is_stopped(monkeypatch: pytest.MonkeyPatch, history: PriceHistory) -> None:
+    from forex_assets.forecasting import prediction
     from forex_assets.forecasting.models.champion_zero import ChampionZero
 
-    monkeypatch.delattr(ChampionZero, "combine")
+    class Bare:
+        name = "champion_zero"
+        capabilities = ChampionZero.capabilities
+
+        def predict(self, *_: object) -> None:
+            raise AssertionError("an ensemble is combined, not predicted")
+
+    monkeypatch.setattr(
+        prediction, "get_model", lambda name: Bare() if name == "champion_zero" else registry.get_model(name)
+    )
     with pytest.raises(DataError, match="cannot combine"):
         run_backtest(history, horizon_days=7, models=["champion_zero"], as_of=str(history.event_date[-1]))
 
