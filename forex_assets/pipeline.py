@@ -96,35 +96,90 @@ class Pipeline:
             return None
         return self.store.read(schemas.OBSERVATIONS, pair_id, [()])
 
-    def ingest(self, pair_id: str, *, now: pd.Timestamp, merge: bool = True) -> dict[str, pd.DataFrame]:
+    def ingest(self, pair_id: str, *, now: pd.Timestamp, merge: bool = True, **shared: Any) -> dict[str, pd.DataFrame]:
         """Ask the sources, merge with what is stored (unless told not to), judge quality.
 
-        Returns the frames of ``observations``, ``source_status`` and ``quarantine``.
+        ``shared`` are a gateway and sources that several pairs use together. Returns the frames of ``observations``,
+        ``source_status`` and ``quarantine``.
         """
-        from forex_assets.market.asof import quarantine
         from forex_assets.market.ingest import ingest
+        from forex_assets.market.vintages.archive import RawArchive
 
         stored = self.stored_observations(pair_id) if merge else None
         if stored is not None:
             stored = stored.drop(columns=list(PROVENANCE))
-        result = ingest(self.settings, pair_id, now=now, stored=stored)
-        config_hash = self.settings.config_hash(pair_id)
-        observations = result.observations
-        data_hash = observations_hash(observations)
+        result = ingest(
+            self.settings,
+            pair_id,
+            now=now,
+            stored=stored,
+            archive=RawArchive(self.settings.home),
+            releases=self.releases(pair_id),
+            **shared,
+        )
+        frames = self._observed(pair_id, result.observations)
+        hashes = {
+            "config_hash": self.settings.config_hash(pair_id),
+            "data_hash": observations_hash(result.observations),
+        }
+        return {**frames, "source_status": self.stamp(result.source_status, **hashes)}
+
+    def _observed(self, pair_id: str, observations: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """Return the frames of ``observations`` and ``quarantine``, stamped."""
+        from forex_assets.market.asof import quarantine
+
+        config_hash, data_hash = self.settings.config_hash(pair_id), observations_hash(observations)
         return {
             "observations": self.stamp(observations, config_hash=config_hash, data_hash=data_hash),
-            "source_status": self.stamp(result.source_status, config_hash=config_hash, data_hash=data_hash),
             "quarantine": self.stamp(quarantine(observations), config_hash=config_hash, data_hash=data_hash),
         }
 
-    def write_ingest(self, pair_id: str, *, now: pd.Timestamp) -> dict[str, pd.DataFrame]:
-        """Ingest under the pair's lock and store the three tables together."""
+    def releases(self, pair_id: str) -> pd.DataFrame | None:
+        """Return the values a person put back, or None when there were none."""
+        if not self.store.exists(schemas.QUARANTINE_RELEASE, pair_id, ()):
+            return None
+        return self.store.read(schemas.QUARANTINE_RELEASE, pair_id, [()])
+
+    def release(
+        self, pair_id: str, *, series: str, day: dt.date, who: str, why: str, now: pd.Timestamp
+    ) -> pd.DataFrame:
+        """Put a quarantined value back, store it and the record of who did it, and return that record."""
+        from forex_assets.market.vintages.releases import release
+
+        with self._observations_lock(pair_id):
+            stored = self.stored_observations(pair_id)
+            if stored is None:
+                raise StoreError(
+                    f"No observations of {pair_id} are stored.", remedy=f"run `forex data ingest --pair {pair_id}`."
+                )
+            observations, record = release(
+                stored.drop(columns=list(PROVENANCE)), series=series, day=day, who=who, why=why, now=now
+            )
+            frames = self._observed(pair_id, observations)
+            record = self.stamp(
+                record,
+                config_hash=self.settings.config_hash(pair_id),
+                data_hash=observations_hash(observations),
+            )
+            earlier = self.releases(pair_id)
+            records = record if earlier is None else pd.concat([earlier, record], ignore_index=True)
+            # The record first: a value that stands without one would be withdrawn again by the next ingestion.
+            self.store.write(schemas.QUARANTINE_RELEASE, pair_id, (), records)
+            for name, frame in frames.items():
+                self.store.write(schemas.TABLES[name], pair_id, (), frame, verdict=judge(schemas.TABLES[name], frame))
+        return record
+
+    def _observations_lock(self, pair_id: str) -> Any:
         from forex_assets.store.locks import ParquetFileLock
 
         lock_path = self.settings.home / "locks" / f"{pair_id}_observations"
         lock_path.parent.mkdir(parents=True, exist_ok=True)
-        with ParquetFileLock(lock_path, timeout=120.0):
-            frames = self.ingest(pair_id, now=now)
+        return ParquetFileLock(lock_path, timeout=120.0)
+
+    def write_ingest(self, pair_id: str, *, now: pd.Timestamp, **shared: Any) -> dict[str, pd.DataFrame]:
+        """Ingest under the pair's lock and store the three tables together."""
+        with self._observations_lock(pair_id):
+            frames = self.ingest(pair_id, now=now, **shared)
             for name, frame in frames.items():
                 self.store.write(schemas.TABLES[name], pair_id, (), frame, verdict=judge(schemas.TABLES[name], frame))
         return frames

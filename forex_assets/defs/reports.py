@@ -75,7 +75,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
 
 def build_warehouse(pipeline: Pipeline) -> dg.AssetsDefinition:
     """Return the asset that publishes the read copy of every table for SQL tools."""
-    tables = [name for name in schemas.TABLES if name != "desk_report"]
+    tables = [name for name in schemas.TABLES if name != "desk_report" and name not in WRITTEN_BY_PEOPLE]
 
     @dg.asset(
         key=WAREHOUSE_KEY,
@@ -115,3 +115,5 @@ def build_warehouse(pipeline: Pipeline) -> dg.AssetsDefinition:
 
 
 UNPARTITIONED = ("observations", "quarantine", "source_status")
+WRITTEN_BY_PEOPLE = ("quarantine_release",)
+"""Tables no asset makes: their rows are decisions given on the command line."""

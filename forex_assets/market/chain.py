@@ -20,6 +20,8 @@ from forex_assets.errors import SourceError
 from forex_assets.market.contract import AVAILABLE_AT, FRAME_COLUMNS, FetchRequest, FetchResult, References, Source
 from forex_assets.market.publication import PUBLISHED_AHEAD, Dates, available_at
 from forex_assets.market.tabular import empty_frame
+from forex_assets.market.vintages.archive import Asked
+from forex_assets.market.vintages.recording import recording
 from forex_assets.settings import SeriesSpec
 
 State = Literal["answered", "not_needed", "not_configured", "failed", "empty"]
@@ -57,11 +59,14 @@ class Resolved:
         What became of every source.
     earlier:
         Versions of those dates that their source has since replaced, where it tells (the same columns).
+    asked:
+        The payloads taken in from every source that was asked, whatever became of them.
     """
 
     frame: pd.DataFrame
     outcomes: tuple[Outcome, ...]
     earlier: pd.DataFrame | None = None
+    asked: tuple[Asked, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ def resolve(
     """
     answers: dict[str, FetchResult] = {}
     outcomes: dict[str, Outcome] = {}
+    asked: list[Asked] = []
     rank = {name: place for place, name in enumerate(chain, start=1)}
     covered = np.asarray(held, dtype="datetime64[D]")
     for name in sorted(chain, key=lambda item: (not sources[item].is_local, rank[item])):
@@ -132,17 +138,21 @@ def resolve(
                 name, rank[name], "not_needed", reason=f"everything published so far is held already, up to {reach}"
             )
             continue
-        try:
-            answer = _fetch_all(source, spec, windows, references)
-        except SourceError as error:
-            outcomes[name] = Outcome(name, rank[name], "failed", reason=error.message)
-            continue
+        with recording() as taken:
+            try:
+                answer = _fetch_all(source, spec, windows, references)
+            except SourceError as error:
+                outcomes[name] = Outcome(name, rank[name], "failed", reason=error.message)
+                asked.append(Asked(name, spec.id, window.now, tuple(taken), None))
+                continue
+        asked.append(Asked(name, spec.id, window.now, tuple(taken), answer.payload_hash))
         answers[name] = answer
         covered = np.union1d(covered, answer.frame["event_date"].to_numpy("datetime64[D]"))
     frame = _choose(chain, answers)
     for name, answer in answers.items():
         outcomes[name] = _outcome(name, rank[name], answer, frame)
-    return Resolved(frame, tuple(outcomes[name] for name in chain), _earlier_versions(frame, answers))
+    told = tuple(outcomes[name] for name in chain)
+    return Resolved(frame, told, _earlier_versions(frame, answers), tuple(asked))
 
 
 def first_event_date(spec: SeriesSpec) -> dt.date:

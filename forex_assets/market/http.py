@@ -24,7 +24,7 @@ import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +34,7 @@ import httpx
 import tenacity
 
 from forex_assets.errors import SourceError
+from forex_assets.market.vintages.recording import note, note_cached
 from forex_assets.ops.secrets import RedactingFilter
 from forex_assets.settings import HttpSettings
 
@@ -195,9 +196,11 @@ class HttpGateway:
             for url in urls:
                 self._expected.setdefault(_host_key(url), url)
 
-    def get_json(self, url: str, *, label: str, params: Mapping[str, str] | None = None) -> Payload:
+    def get_json(
+        self, url: str, *, label: str, params: Mapping[str, str] | None = None, secrets: Sequence[str] = ()
+    ) -> Payload:
         """Return the JSON a URL answers; see :meth:`get`."""
-        return self.get(url, label=label, params=params)
+        return self.get(url, label=label, params=params, secrets=secrets)
 
     def get(
         self,
@@ -210,6 +213,7 @@ class HttpGateway:
         per_second: float | None = None,
         read_timeout_s: float | None = None,
         known: Payload | None = None,
+        secrets: Sequence[str] = (),
     ) -> Payload:
         """Return what a URL answers.
 
@@ -230,6 +234,8 @@ class HttpGateway:
         known:
             An answer held already. Where it has validators the request is conditional, and if nothing has changed
             that answer comes back, fetched now.
+        secrets:
+            Credentials of the request; an answer that repeats one is kept with it masked.
 
         Raises
         ------
@@ -237,7 +243,9 @@ class HttpGateway:
             When the host is unreachable, stalls, refuses, or answers anything but what is expected, whole.
         """
         host = self._host(url)
-        ask = functools.partial(self._ask, url, host, label, kind, params, headers, per_second, read_timeout_s, known)
+        ask = functools.partial(
+            self._ask, url, host, label, kind, params, headers, per_second, read_timeout_s, known, secrets
+        )
         with host.first_contact:
             if not host.contacted:
                 try:
@@ -314,6 +322,7 @@ class HttpGateway:
         per_second: float | None,
         read_timeout_s: float | None,
         known: Payload | None,
+        secrets: Sequence[str],
     ) -> Payload:
         if host.down is not None:
             raise _unreachable(host.down)
@@ -331,7 +340,9 @@ class HttpGateway:
             reraise=True,
         )
         try:
-            payload: Payload = retrying(self._once, url, label, kind, params, headers, per_second, read_s, known)
+            payload: Payload = retrying(
+                self._once, url, label, kind, params, headers, per_second, read_s, known, secrets
+            )
         except UnreachableError as error:
             self._open(host, error.message)
             raise
@@ -377,6 +388,7 @@ class HttpGateway:
         per_second: float | None,
         read_s: float,
         known: Payload | None,
+        secrets: Sequence[str],
     ) -> Payload:
         if per_second is not None:
             shared_limit(_host_key(url), per_second).wait()
@@ -387,6 +399,7 @@ class HttpGateway:
             asked["If-Modified-Since"] = known.last_modified
         status, answered, raw = self._download(url, label, params, asked, read_s)
         if status == _NOT_MODIFIED and known is not None and (known.etag or known.last_modified):
+            note_cached(label, known.sha256)
             return replace(known, retrieved_at=self._now, from_cache=True)
         if status in _RETRIED_STATUS:
             raise _BusyError(
@@ -400,8 +413,9 @@ class HttpGateway:
                 f"{label}: the server answered HTTP {status}.",
                 remedy="check the provider's address in platform.yaml; the provider may have moved.",
             )
+        note(label, raw, secrets=secrets)
         return Payload(
-            _parse(raw, label, kind),
+            parse_payload(raw, label, kind),
             hashlib.sha256(raw).hexdigest(),
             self._now,
             etag=answered.get("ETag"),
@@ -634,7 +648,8 @@ def _write_json(path: Path, entry: Mapping[str, Any]) -> None:
         _LOG.warning("The HTTP cache cannot be written: %s. Remedy: %s", error.strerror or error, _CACHE_REMEDY)
 
 
-def _parse(raw: bytes, label: str, kind: Kind) -> Any:
+def parse_payload(raw: bytes, label: str, kind: Kind) -> Any:
+    """Return the bytes of an answer as JSON, text or bytes; an empty, HTML or broken one is a typed error."""
     if not raw.strip():
         raise _TransientError(f"{label}: the answer is empty.", remedy=_LATER)
     if looks_like_html(raw[:64].decode("utf-8", errors="replace")):

@@ -25,6 +25,8 @@ from forex_assets.market.http import HttpGateway
 from forex_assets.market.publication import Dates, available_at
 from forex_assets.market.quality import apply_quality
 from forex_assets.market.sources import OverHttp, build_sources
+from forex_assets.market.vintages.archive import RawArchive
+from forex_assets.market.vintages.releases import stand_released
 from forex_assets.schemas import OBSERVATIONS, PROVENANCE, SOURCE_STATUS, Table
 from forex_assets.settings import PairSpec, SeriesSpec, Settings
 
@@ -90,6 +92,8 @@ def ingest(
     environ: Mapping[str, str] | None = None,
     gateway: HttpGateway | None = None,
     sources: Mapping[str, Source] | None = None,
+    archive: RawArchive | None = None,
+    releases: pd.DataFrame | None = None,
 ) -> Ingest:
     """Fetch every series of a pair in parallel and merge it with what is stored.
 
@@ -107,6 +111,10 @@ def ingest(
         Where credentials are read; default: the process's environment.
     gateway, sources:
         Shared HTTP client and sources, where several pairs are ingested together; default: built here.
+    archive:
+        Keeps every payload taken in, before any row is used; default: none is kept.
+    releases:
+        Table ``quarantine_release`` of the pair: rows a person put back stand, whatever the rules say of them.
 
     Raises
     ------
@@ -125,6 +133,8 @@ def ingest(
             client = gateway or stack.enter_context(open_gateway(settings, now=instant))
             sources = build_sources(settings, now=instant, gateway=client, environ=environ)
         resolved = _resolve_all(settings, pair, sources, instant, held)
+    if archive is not None:
+        archive.keep([item for result in resolved.values() for item in result.asked])
     parts = [held[~held["series"].isin(pair.all_series)]]
     status: list[pd.DataFrame] = []
     for name in pair.all_series:
@@ -133,7 +143,7 @@ def ingest(
         parts.append(merge_series(held[held["series"] == name], fresh, chain, now=instant))
         status.append(_status_rows(pair, name, resolved[name].outcomes, instant, early))
     merged = pd.concat([part for part in parts if len(part)] or [held], ignore_index=True)
-    judged = _judge(merged, settings, pair, instant)
+    judged = _judge(merged, settings, pair, instant, releases)
     return Ingest(
         pair=pair.id,
         observations=_order(judged, pair),
@@ -327,13 +337,19 @@ def _observe(
     return _conform(frame, OBSERVATIONS).reset_index(drop=True), counts
 
 
-def _judge(merged: pd.DataFrame, settings: Settings, pair: PairSpec, now: dt.datetime) -> pd.DataFrame:
-    """Apply the quality rules to every row, then withdraw each row at the instant a newer version replaced it."""
+def _judge(
+    merged: pd.DataFrame, settings: Settings, pair: PairSpec, now: dt.datetime, releases: pd.DataFrame | None
+) -> pd.DataFrame:
+    """Apply the quality rules to every row, then withdraw each row at the instant a newer version replaced it.
+
+    Rows a person released stand.
+    """
     if not len(merged):
         return merged
     mine = merged["series"].isin(pair.all_series)
     specs = {name: settings.series[name] for name in pair.all_series}
     judged = apply_quality(merged[mine].reset_index(drop=True), specs, settings.platform.quality, now=now)
+    judged = stand_released(judged, releases)
     parts = [part for part in (withdraw_replaced(judged), merged[~mine]) if len(part)]
     return _conform(pd.concat(parts, ignore_index=True), OBSERVATIONS)
 

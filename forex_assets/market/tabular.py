@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from forex_assets.errors import ConfigError, SourceError
 from forex_assets.market.contract import FRAME_COLUMNS, PRICE_COLUMNS
+from forex_assets.market.vintages.recording import note
 
 if TYPE_CHECKING:
     from forex_assets.settings import SeriesSpec
@@ -117,6 +118,7 @@ def read_table(path: Path, address: TableAddress, *, label: str) -> tuple[pd.Dat
         raise SourceError(
             f"{label} cannot be read: {error.strerror or error}.", remedy="restore the file or its permissions."
         ) from error
+    note(label, raw)
     table = _parse(raw, path, address, label)
     wanted = [address.date_column, address.column, *address.drop_where, *(PRICE_COLUMNS if address.ohlc else ())]
     absent = [name for name in wanted if name not in table.columns]
@@ -131,8 +133,8 @@ def read_table(path: Path, address: TableAddress, *, label: str) -> tuple[pd.Dat
     frame["value"] = _numbers(table[address.column], address, label)
     for name in PRICE_COLUMNS:
         frame[name] = _numbers(table[name], address, label) if address.ohlc else np.nan
-    tidy, note = tidy_frame(frame)
-    return tidy, hashlib.sha256(raw).hexdigest(), note
+    tidy, told = tidy_frame(frame)
+    return tidy, hashlib.sha256(raw).hexdigest(), told
 
 
 def tidy_frame(frame: pd.DataFrame, *, refuse_contradictions: bool = False) -> tuple[pd.DataFrame, str | None]:

@@ -13,12 +13,14 @@ from forex_assets.schemas.evaluation import EVALUATION, PERFORMANCE_REPORT, REPO
 from forex_assets.schemas.forecasts import BACKTEST, FORECAST, INTERVAL_CALIBRATION
 from forex_assets.schemas.market import BARS, DRIVERS, OBSERVATIONS, QUARANTINE, SOURCE_STATUS
 from forex_assets.schemas.table import Column, Kind, Table
+from forex_assets.schemas.vintages import QUARANTINE_RELEASE
 
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         OBSERVATIONS,
         QUARANTINE,
+        QUARANTINE_RELEASE,
         SOURCE_STATUS,
         BARS,
         DRIVERS,
@@ -42,6 +44,7 @@ __all__ = [
     "PERFORMANCE_REPORT",
     "PROVENANCE",
     "QUARANTINE",
+    "QUARANTINE_RELEASE",
     "REPORT_INDEX",
     "SOURCE_STATUS",
     "TABLES",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ import yaml
 
 from forex_assets.market.asof import bars_as_of
 from forex_assets.market.ingest import Ingest, ingest
+from forex_assets.market.vintages.archive import RawArchive
 from forex_assets.ops.secrets import KNOWN_SECRETS
 from forex_assets.settings import Settings, load_settings
 from forex_assets_tests.market.provider_cases import alpha_vantage, fred_observations, table, xe_page, yahoo_chart
@@ -205,6 +207,18 @@ def friendly(request: Request) -> Reply:
     return Reply({**body, "echo": given})
 
 
+def payloads(home: Path) -> list[str]:
+    """Every payload of the archive as text; compressed, a search of the files would not see them."""
+    archive = RawArchive(home)
+    assert archive.verify() == []
+    packs = [archive.contents(*names) for names in archive.packs()]
+    return [
+        json.dumps(str(pack.payload(sha))) + pack.payload(sha).decode("utf-8", errors="replace")
+        for pack in packs
+        for sha in pack.by_hash
+    ]
+
+
 @pytest.mark.capability("L19")
 @pytest.mark.parametrize("answer", [unfriendly, friendly], ids=["refusing", "answering"])
 @pytest.mark.parametrize("pair_id", ["usdclp", "usdclp_close"])
@@ -224,7 +238,7 @@ def test_nothing_left_behind_holds_a_credential(
     for server in (provider, *keyed.values()):
         server.answer = answer
     with caplog.at_level(logging.DEBUG):
-        result = ingest(settings, pair_id, now=NOW, environ=SECRETS)
+        result = ingest(settings, pair_id, now=NOW, environ=SECRETS, archive=RawArchive(home))
     asked = set(KEYED) if pair_id == "usdclp_close" else set(KEYED) - {"xe"}
     for name in asked:
         sent = " ".join(str(request.query) + str(request.headers) for request in keyed[name].requests)
@@ -234,5 +248,7 @@ def test_nothing_left_behind_holds_a_credential(
     told += [frame.to_csv() for frame in (result.observations, result.source_status)]
     files = [path for path in home.rglob("*") if path.is_file()]
     told += [path.name + path.read_bytes().decode("utf-8", errors="replace") for path in files]
+    told += payloads(home)
     assert files or answer is friendly, "open circuits are kept"
+    assert any("***" in text for text in payloads(home)), "what repeated a credential is kept masked"
     assert [(trace, text[:80]) for trace in TRACES for text in told if trace in text] == []

@@ -28,6 +28,7 @@ from forex_assets.market.http import HttpGateway, Kind, Payload
 from forex_assets.market.publication import Dates, available_at
 from forex_assets.market.sources.folder import within
 from forex_assets.market.tabular import empty_frame, tidy_frame
+from forex_assets.market.vintages.recording import note_cached
 from forex_assets.settings import SeriesSpec
 
 _M = TypeVar("_M", bound=BaseModel)
@@ -117,6 +118,7 @@ class LiveSource:
         asked = f"{url}?" + "&".join(f"{name}={value}" for name, value in sorted(params.items()))
         fresh = self.gateway.cached(slot, not_before=fresh_since(series, self.now, self.cache_hours), asked=asked)
         if fresh is not None:
+            note_cached(label, fresh.sha256)
             return read(fresh.body), fresh
         payload = self.gateway.get(
             url,
@@ -127,6 +129,7 @@ class LiveSource:
             per_second=self.max_requests_per_s,
             read_timeout_s=self.read_timeout_s,
             known=self.gateway.cached(slot, not_before=_EVER, asked=asked),
+            secrets=(*(secret_params or {}).values(), *secrets),
         )
         try:
             value = read(payload.body)

@@ -25,6 +25,7 @@ from forex_assets.market.http import HttpGateway, Payload, UnreachableError
 from forex_assets.market.sources.folder import within
 from forex_assets.market.sources.live import due_lately, fresh_since
 from forex_assets.market.tabular import empty_frame, tidy_frame
+from forex_assets.market.vintages.recording import note_cached
 from forex_assets.settings import SeriesSpec
 
 # Santiago's midnight in UTC, or a plain midnight; any other hour would be another zone, and the date not the first ten
@@ -116,6 +117,7 @@ class MindicadorSource:
         url = f"{self.base_url.rstrip('/')}/{slug}/{year}"
         kept = self.gateway.cached(url, not_before=self._good_since(series, year))
         if kept is not None and (_has_rows(kept) or kept.retrieved_at >= self.now - _EMPTY_GOOD_FOR):
+            note_cached(f"{self.name} {slug}/{year}", kept.sha256)
             return kept
         payload = self.gateway.get(
             url,

@@ -89,6 +89,7 @@ class SieteSource:
                 "firstdate": request.start.isoformat(),
                 "lastdate": request.end.isoformat(),
             },
+            secrets=(self.user, self.password),
         )
         frame = parse_answer(payload.body, address, self._mask)
         tidy, note = tidy_frame(frame, refuse_contradictions=True) if len(frame) else (frame, None)
