@@ -21,6 +21,7 @@ from forex_assets import schemas
 from forex_assets.clock import BusinessCalendar, as_of_instants, calendar_for
 from forex_assets.errors import StoreError, UnusableSliceError
 from forex_assets.lifecycle.active import ActiveConfig, resolve
+from forex_assets.lifecycle.store import LifecycleStore
 from forex_assets.provenance import code_version, combine_hashes, content_hash
 from forex_assets.schemas import PROVENANCE
 from forex_assets.settings import Settings
@@ -29,6 +30,7 @@ from forex_assets.store.slices import SliceStore
 
 if TYPE_CHECKING:
     from forex_assets.forecasting.contract import PriceHistory
+    from forex_assets.forecasting.registry import ModelChoice
 
 Key = tuple[str, ...]
 
@@ -58,6 +60,7 @@ class Pipeline:
     def __init__(self, settings: Settings, store: SliceStore | None = None) -> None:
         self.settings = settings
         self.store = store if store is not None else SliceStore(settings.store_root)
+        self.lifecycle = LifecycleStore(settings.home)
         self._recorded: set[str] = set()
 
     # ---- facts -------------------------------------------------------------------------------------------------
@@ -68,7 +71,7 @@ class Pipeline:
 
     def active(self, pair_id: str, horizon: str, as_of: dt.date | None = None) -> ActiveConfig:
         """Return the configuration current at ``as_of``."""
-        return resolve(self.settings, pair_id, horizon, as_of)
+        return resolve(self.settings, pair_id, horizon, as_of, store=self.lifecycle)
 
     def record_config(self, config: ActiveConfig) -> None:
         """Keep what a configuration hash stands for: ``<home>/configs/<hash>.json``, written once."""
@@ -293,7 +296,7 @@ class Pipeline:
         batch: list[dt.date] = []
         data_hashes: dict[str, str] = {}
         out: dict[Key, pd.DataFrame] = {}
-        calibration = self.calibration(pair_id, horizon)
+        calibration = self._calibration_of_variants(pair_id, horizon, self.calibration(pair_id, horizon))
         for day in days:
             info = self._bars_info(pair_id, day)
             data_hashes[day_key(day)] = info.meta["data_hash"]
@@ -358,7 +361,7 @@ class Pipeline:
             self.history(pair_id, bars),
             np.array(days, dtype="datetime64[D]"),
             horizon_days=self.settings.horizons[horizon],
-            models=config.models,
+            models=choices_of(config),
             active_model=config.model,
             calibration=calibration,
             max_age=self.settings.platform.forecast.max_last_value_age_business_days,
@@ -376,6 +379,27 @@ class Pipeline:
             return None
         frame = self.store.read(schemas.INTERVAL_CALIBRATION, pair_id, [(horizon,)])
         return frame.drop(columns=list(PROVENANCE))
+
+    def _calibration_of_variants(
+        self, pair_id: str, horizon: str, calibration: pd.DataFrame | None
+    ) -> pd.DataFrame | None:
+        """Return the width factors with those of promoted versions that were learned after the stored backtest."""
+        from forex_assets.forecasting.calibration import learn
+        from forex_assets.forecasting.registry import get_model
+
+        if calibration is None:
+            return None
+        known = set(calibration["model"])
+        missing = [
+            variant
+            for variant in self.active(pair_id, horizon).variants
+            if variant.label not in known and get_model(variant.model).capabilities.calibrated
+        ]
+        if not missing or not self.store.exists(schemas.BACKTEST, pair_id, (horizon,)):
+            return calibration
+        rows = self.store.read(schemas.BACKTEST, pair_id, [(horizon,)])
+        learned = [learn(rows, model=item.model).assign(model=item.label) for item in missing]
+        return pd.concat([calibration, *learned], ignore_index=True)
 
     def backtest(
         self,
@@ -413,7 +437,7 @@ class Pipeline:
         frame = run_backtest(
             self.history(pair_id, bars),
             horizon_days=self.settings.horizons[horizon],
-            models=config.models,
+            models=choices_of(config),
             start=np.datetime64(start or options.start, "D"),
             end=np.datetime64(min(end or as_of, as_of), "D"),
             every=every or options.every_business_days,
@@ -431,6 +455,11 @@ class Pipeline:
         config = self.active(pair_id, horizon)
         calibrated = [name for name in config.models if get_model(name).capabilities.calibrated]
         frames = [learn(backtest, model=name) for name in calibrated]
+        frames.extend(
+            learn(backtest, model=variant.model).assign(model=variant.label)
+            for variant in config.variants
+            if get_model(variant.model).capabilities.calibrated
+        )
         frame = pd.concat(frames, ignore_index=True) if frames else schemas.INTERVAL_CALIBRATION.empty()
         hashes = "+".join(sorted(backtest["data_hash"].unique()))
         return self.stamp(frame, config_hash=config.config_hash, data_hash=combine_hashes({"backtest": hashes}))
@@ -526,6 +555,16 @@ class Pipeline:
         return self.stamp(
             frame, config_hash=config.config_hash, data_hash=combine_hashes({"backtest": hashes, "evaluation": scores})
         )
+
+
+def choices_of(config: ActiveConfig) -> list[ModelChoice]:
+    """Return the models a configuration runs: the settings', promoted versions, and what those are combined from."""
+    from forex_assets.forecasting.registry import ModelChoice, get_model
+
+    bases = (base for variant in config.variants for base in get_model(variant.model).capabilities.bases)
+    return [ModelChoice(name) for name in dict.fromkeys([*config.models, *bases])] + [
+        ModelChoice(variant.model, variant.parameters, variant.label) for variant in config.variants
+    ]
 
 
 def _no_bars(pair_id: str, as_of: dt.date | None) -> StoreError:

@@ -73,6 +73,10 @@ class Pointers:
         Whether ``current`` is still on probation.
     failed:
         Versions that were rolled back or withdrawn; they are not promoted again unless forced.
+    incident:
+        Ledger entry of an incident that nobody has acknowledged yet, or None.
+    acknowledged_at:
+        When a person last acknowledged one; automatic rollbacks before it no longer count.
     history:
         What was current when, oldest first.
     """
@@ -83,6 +87,8 @@ class Pointers:
     last_known_good: str = SETTINGS
     probation: bool = False
     failed: tuple[str, ...] = ()
+    incident: str | None = None
+    acknowledged_at: dt.datetime | None = None
     history: tuple[Span, ...] = ()
 
     @property
@@ -315,6 +321,23 @@ def _cautious(state: PointerState) -> PointerState:
     return replace(state, subjects=MappingProxyType({key: safe(item) for key, item in state.subjects.items()}))
 
 
+#: Stands in the pointers for the ledger entry that is about to be written.
+OPEN = "open"
+
+
+def stamped(changed: Mapping[str, Pointers], generation: int, entry: str) -> dict[str, Pointers]:
+    """Return pointers with a ledger entry's id in the stretch of history and the incident that this move makes."""
+
+    def stamp(pointers: Pointers) -> Pointers:
+        history = tuple(
+            replace(span, entry=entry) if span.generation == generation and not span.entry else span
+            for span in pointers.history
+        )
+        return replace(pointers, history=history, incident=entry if pointers.incident == OPEN else pointers.incident)
+
+    return {key: stamp(pointers) for key, pointers in changed.items()}
+
+
 # ---- the file ---------------------------------------------------------------------------------------------------
 
 
@@ -329,6 +352,8 @@ def encode_subjects(subjects: Mapping[str, Pointers]) -> dict[str, Any]:
             "last_known_good": item.last_known_good,
             "probation": item.probation,
             "failed": list(item.failed),
+            "incident": item.incident,
+            "acknowledged_at": instant_text(item.acknowledged_at) if item.acknowledged_at else None,
             "history": [
                 {
                     "version": span.version,
@@ -356,6 +381,8 @@ def decode_subjects(body: Mapping[str, Any]) -> dict[str, Pointers]:
             last_known_good=check_hash(item["last_known_good"]),
             probation=bool(item["probation"]),
             failed=tuple(item["failed"]),
+            incident=item["incident"],
+            acknowledged_at=dt.datetime.fromisoformat(item["acknowledged_at"]) if item["acknowledged_at"] else None,
             history=tuple(
                 Span(
                     check_hash(span["version"]),

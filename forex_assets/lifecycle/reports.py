@@ -245,12 +245,15 @@ class ValidationReport:
         row = frame.iloc[0]
         texts = ("state", "expected", "actual", "reason", "unit")
         figures = ("value", "low", "high", "threshold", "n_effective")
+
+        def fields(item: Mapping[Any, Any]) -> dict[str, Any]:
+            return {name: item[name] for name in texts} | {name: float(item[name]) for name in figures}
+
         criteria = tuple(
             Criterion(
                 name=item["criterion"],
                 n=int(item["n"]),
-                **{name: item[name] for name in texts},
-                **{name: float(item[name]) for name in figures},
+                **fields(item),
             )
             for item in frame.to_dict("records")
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from forex_assets.lifecycle.ledger import Ledger
-from forex_assets.lifecycle.pointers import Pointers, PointerState, PointerStore, decode_subjects
+from forex_assets.lifecycle.pointers import Pointers, PointerState, PointerStore, decode_subjects, stamped
 from forex_assets.lifecycle.subject import Subject
 from forex_assets.lifecycle.versions import SETTINGS, ConfigVersion, VersionStore
 
@@ -104,7 +104,10 @@ class LifecycleStore:
         for entry in reversed(self.ledger.entries()):
             move = entry.outcome.get("move")
             if isinstance(move, Mapping) and (move.get("scope"), move.get("generation")) == (scope, generation):
-                subjects = {**before.subjects, **decode_subjects(move["subjects"])}
+                subjects = {
+                    **before.subjects,
+                    **stamped(decode_subjects(move["subjects"]), generation, entry.id),
+                }
                 return replace(
                     before,
                     generation=generation,

@@ -12,6 +12,10 @@ Environment
     Comma-separated pair ids to load; default: every pair configured.
 ``FOREX_OFFLINE``
     ``1`` asks no live provider.
+``FOREX_DRY_RUN``
+    ``1`` promotes nothing: the life cycle decides and records, and leaves what is deployed as it is.
+``FOREX_CHRONOS_PATH``
+    Folders of Chronos checkpoints (or ids of the hub), joined by the system's path separator (docs/chronos.md).
 ``FOREX_STORE_ROOT``
     Root of the slice store when it is not ``<home>/store`` (any universal_pathlib URL).
 """
@@ -26,6 +30,8 @@ from forex_assets.settings.catalogue import (
     SeriesSpec,
     Target,
 )
+from forex_assets.settings.chronos import ChronosSettings
+from forex_assets.settings.deployment import DeploymentSettings
 from forex_assets.settings.fields import CALENDARS, PAIR_ID
 from forex_assets.settings.loading import calendars_dir, load_settings, packaged_config_dir
 from forex_assets.settings.platform import (
@@ -47,8 +53,10 @@ __all__ = [
     "AlertSettings",
     "BacktestSettings",
     "BiasBand",
+    "ChronosSettings",
     "ClassicProfile",
     "CoverageBand",
+    "DeploymentSettings",
     "ForecastSettings",
     "HttpSettings",
     "LiveProvider",

@@ -9,6 +9,7 @@ from typing import Any
 
 from forex_assets.errors import ConfigError
 from forex_assets.settings.catalogue import PairSpec, SeriesSpec
+from forex_assets.settings.deployment import DeploymentSettings
 from forex_assets.settings.fields import CALENDARS
 from forex_assets.settings.platform import PlatformSettings
 from forex_assets.settings.profiles import ClassicProfile, RecommendedProfile
@@ -101,7 +102,9 @@ def load_settings(config_dir: Path | str | None = None, environ: Mapping[str, st
         store_root=env.get("FOREX_STORE_ROOT") or str(home / "store"),
         data_dir=data_dir,
         offline=_flag(env.get("FOREX_OFFLINE"), "FOREX_OFFLINE"),
-        platform=parse(PlatformSettings, read_yaml(folder / "platform.yaml"), folder / "platform.yaml"),
+        dry_run=_flag(env.get("FOREX_DRY_RUN"), "FOREX_DRY_RUN"),
+        platform=parse(PlatformSettings, _platform(folder, env), folder / "platform.yaml"),
+        deployment=parse(DeploymentSettings, read_yaml(folder / "deployment.yaml"), folder / "deployment.yaml"),
         recommended=parse(
             RecommendedProfile,
             read_yaml(folder / "profiles" / "recommended.yaml"),
@@ -113,6 +116,15 @@ def load_settings(config_dir: Path | str | None = None, environ: Mapping[str, st
         series=series,
         pairs={name: pairs[name] for name in (wanted or order)},
     )
+
+
+def _platform(folder: Path, env: Mapping[str, str]) -> dict[str, Any]:
+    """Return ``platform.yaml`` with the checkpoints of ``FOREX_CHRONOS_PATH`` in place of its own."""
+    body = read_yaml(folder / "platform.yaml")
+    named = [item for item in env.get("FOREX_CHRONOS_PATH", "").split(os.pathsep) if item.strip()]
+    if named:
+        body = {**body, "chronos": {**(body.get("chronos") or {}), "locations": named}}
+    return body
 
 
 def _add_series(catalogue: dict[str, Any], spec: PairSpec, path: Path, declared_in: dict[str, Path]) -> None:

@@ -11,6 +11,7 @@ from pydantic import ConfigDict
 from forex_assets.errors import ConfigError
 from forex_assets.provenance import content_hash
 from forex_assets.settings.catalogue import PairSpec, SeriesSpec
+from forex_assets.settings.deployment import DeploymentSettings
 from forex_assets.settings.fields import PAIR_ID, Strict
 from forex_assets.settings.platform import PlatformSettings
 from forex_assets.settings.profiles import ClassicProfile, RecommendedProfile
@@ -28,7 +29,9 @@ class Settings(Strict):
     store_root: str
     data_dir: Path | None
     offline: bool
+    dry_run: bool = False
     platform: PlatformSettings
+    deployment: DeploymentSettings
     recommended: RecommendedProfile
     classic: ClassicProfile
     series: dict[str, SeriesSpec]
@@ -75,8 +78,15 @@ class Settings(Strict):
             "pair": pair.model_dump(mode="json", exclude={"owners", "label", "enabled"}),
             "series": {name: self.series[name].model_dump(mode="json") for name in sorted(pair.all_series)},
             "forecast": self.platform.forecast.model_dump(mode="json"),
+            **self._checkpoints(),
             "active_model": self.active_model(pair_id),
             "backtest": self.platform.backtest.model_dump(mode="json"),
             "quality": self.platform.quality.model_dump(mode="json"),
             "horizons": self.platform.horizons,
         }
+
+    def _checkpoints(self) -> dict[str, Any]:
+        """Return the checkpoints where a model that needs one runs; they decide its numbers."""
+        if not any(name.startswith("chronos") for name in self.platform.forecast.models):
+            return {}
+        return {"chronos": self.platform.chronos.model_dump(mode="json")}
