@@ -7,7 +7,15 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from forex_assets.settings.fields import Positive, Strict
+from forex_assets.settings.monitoring import (
+    ClassicDriftPolicy,
+    ClassicPerformancePolicy,
+    DriftPolicy,
+    PerformancePolicy,
+)
 from forex_assets.settings.regimes import ClassicRegimePolicy, RegimePolicy
+from forex_assets.settings.shocks import ShockPolicy
+from forex_assets.settings.walk_forward import WalkForwardRules
 
 
 class CoverageBand(Strict):
@@ -40,7 +48,10 @@ class RecommendedProfile(Strict):
     coverage: CoverageBand
     bias: BiasBand
     min_effective_n: Positive
+    performance: PerformancePolicy
+    drift: DriftPolicy
     regimes: RegimePolicy
+    shocks: ShockPolicy
 
 
 class ClassicCoverage(Strict):
@@ -61,4 +72,8 @@ class ClassicProfile(Strict):
     name: Literal["classic"]
     coverage: ClassicCoverage
     bias: ClassicBias
+    walk_forward: WalkForwardRules = WalkForwardRules()
+    performance: ClassicPerformancePolicy
+    drift: ClassicDriftPolicy
     regimes: ClassicRegimePolicy
+    shocks: ShockPolicy
