@@ -66,6 +66,7 @@ MODULES: Mapping[str, str] = {
     "performance": "forex_assets.monitoring.performance",
     "drift": "forex_assets.monitoring.drift",
     "regime": "forex_assets.monitoring.regime",
+    "shock": "forex_assets.monitoring.shock",
 }
 
 
