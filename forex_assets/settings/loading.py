@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from forex_assets.errors import ConfigError
+from forex_assets.settings.added import added_dir, read_added
 from forex_assets.settings.catalogue import PairSpec, SeriesSpec
 from forex_assets.settings.deployment import DeploymentSettings
 from forex_assets.settings.fields import CALENDARS
+from forex_assets.settings.optimization import OptimizationSettings
 from forex_assets.settings.platform import PlatformSettings
 from forex_assets.settings.profiles import ClassicProfile, RecommendedProfile
 from forex_assets.settings.reading import parse, read_yaml
@@ -63,13 +65,14 @@ def load_settings(config_dir: Path | str | None = None, environ: Mapping[str, st
         raise ConfigError(
             f"{folder / 'series.yaml'} has no mapping under 'series:'.", remedy="list each series there by its id."
         )
+    added, added_path = read_added(home), added_dir(home) / "series.yaml"
     pair_files = sorted((folder / "pairs").glob("*.yaml"))
     if not pair_files:
         raise ConfigError(f"No pair is configured in {folder / 'pairs'}.", remedy="add one YAML file per pair.")
     pairs: dict[str, PairSpec] = {}
     declared_in = dict.fromkeys(catalogue, folder / "series.yaml")
     for path in pair_files:
-        spec = parse(PairSpec, read_yaml(path), path)
+        spec = parse(PairSpec, added.with_chains(read_yaml(path)), path)
         if spec.id != path.stem:
             raise ConfigError(
                 f"{path} declares the pair id {spec.id!r}.", remedy=f"name the file {spec.id}.yaml, or correct the id."
@@ -77,6 +80,12 @@ def load_settings(config_dir: Path | str | None = None, environ: Mapping[str, st
         if spec.enabled:
             pairs[spec.id] = spec
             _add_series(catalogue, spec, path, declared_in)
+    for name, body in added.pairs.items():
+        if name in pairs:
+            raise ConfigError(f"{added_path}: pair {name!r} is already configured.", remedy="delete it there.")
+        pairs[name] = parse(PairSpec, {**body, "id": name}, added_path)
+    added.into(catalogue, added_path)
+    declared_in |= dict.fromkeys(added.series, added_path)
     series: dict[str, SeriesSpec] = {}
     for name, body in catalogue.items():
         if not isinstance(body, dict):
@@ -105,6 +114,9 @@ def load_settings(config_dir: Path | str | None = None, environ: Mapping[str, st
         dry_run=_flag(env.get("FOREX_DRY_RUN"), "FOREX_DRY_RUN"),
         platform=parse(PlatformSettings, _platform(folder, env), folder / "platform.yaml"),
         deployment=parse(DeploymentSettings, read_yaml(folder / "deployment.yaml"), folder / "deployment.yaml"),
+        optimization=parse(
+            OptimizationSettings, read_yaml(folder / "optimization.yaml"), folder / "optimization.yaml"
+        ),
         recommended=parse(
             RecommendedProfile,
             read_yaml(folder / "profiles" / "recommended.yaml"),

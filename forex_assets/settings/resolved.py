@@ -13,6 +13,7 @@ from forex_assets.provenance import content_hash
 from forex_assets.settings.catalogue import PairSpec, SeriesSpec
 from forex_assets.settings.deployment import DeploymentSettings
 from forex_assets.settings.fields import PAIR_ID, Strict
+from forex_assets.settings.optimization import OptimizationSettings
 from forex_assets.settings.platform import PlatformSettings
 from forex_assets.settings.profiles import ClassicProfile, RecommendedProfile
 
@@ -32,6 +33,7 @@ class Settings(Strict):
     dry_run: bool = False
     platform: PlatformSettings
     deployment: DeploymentSettings
+    optimization: OptimizationSettings
     recommended: RecommendedProfile
     classic: ClassicProfile
     series: dict[str, SeriesSpec]
