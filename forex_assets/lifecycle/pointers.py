@@ -281,10 +281,7 @@ class PointerStore:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
         try:
             make_folder(path.parent)
-            with temporary.open("xb") as file:
-                file.write(encode(made))
-                file.flush()
-                os.fsync(file.fileno())
+            _write_synced(temporary, encode(made))
             try:
                 os.link(temporary, path)
             except FileExistsError as error:
@@ -299,6 +296,17 @@ class PointerStore:
             with contextlib.suppress(OSError):  # left-overs are swept; the move itself is what counts
                 temporary.unlink()
         return made
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _sync(folder: Path) -> None:
