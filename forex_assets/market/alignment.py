@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
 from forex_assets.clock import BusinessCalendar, calendar_for
 from forex_assets.errors import SourceError
@@ -21,6 +20,7 @@ from forex_assets.market.contract import FetchRequest, References
 from forex_assets.market.publication import Dates
 from forex_assets.market.quality.shift import MIN_PAIRS, ShiftReport, detect_date_shift
 from forex_assets.settings import SeriesSpec
+from forex_assets.settings.addresses import DateCheck
 
 #: Sessions checked together: fewer would not tell the right lag from the one an average spills into.
 SEGMENT_SESSIONS = 500
@@ -31,15 +31,6 @@ LEVEL_TOLERANCE_LOG = 0.05
 _MAX_LAG = 3
 _HISTORY = dt.timedelta(days=3 * 365)
 _NOT_USED = "its rows are not used; the next source in the chain serves."
-
-
-class DateCheck(BaseModel):
-    """The series whose sessions are known, and by how many sessions its own dates run late."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    series: str
-    shift_business_days: int = 0
 
 
 @dataclass(frozen=True)

@@ -9,67 +9,24 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ValidationError
 
 from forex_assets.errors import ConfigError, SourceError
 from forex_assets.market.contract import FRAME_COLUMNS, PRICE_COLUMNS
 from forex_assets.market.vintages.recording import note
+from forex_assets.settings.addresses import TableAddress
 
 if TYPE_CHECKING:
     from forex_assets.settings import SeriesSpec
 
 _SHOWN_DATES = 5
 _MISSING_TEXT = ["", "NaN", "nan", "NA", "N/A", "#N/A", "ND", ".", "null", "None", "-"]
-
-
-class TableAddress(BaseModel):
-    """Where a series stands inside a file.
-
-    Parameters
-    ----------
-    file:
-        Path inside the folder; ``.csv``, ``.csv.gz`` or ``.parquet``.
-    column:
-        Column of the value.
-    date_column, date_format:
-        Column of the date and its ``strptime`` format; without a format, ISO dates are expected.
-    decimal, separator:
-        How numbers and columns are written in a CSV.
-    scale:
-        The value is multiplied by this, for example 0.01 for cents.
-    ohlc:
-        Whether ``open``, ``high`` and ``low`` are columns too.
-    drop_where:
-        Column → texts; rows that hold one of them are not this series.
-    sessions_only:
-        The file repeats the last value on closed days; those rows are no observations.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    file: str
-    column: str = "value"
-    date_column: str = "date"
-    date_format: str | None = None
-    decimal: Annotated[str, Field(min_length=1, max_length=1)] = "."
-    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    scale: float = 1.0
-    ohlc: bool = False
-    drop_where: dict[str, list[str | int | float]] = {}
-    sessions_only: bool = False
-
-    @field_validator("file")
-    @classmethod
-    def _inside(cls, value: str) -> str:
-        path = PurePosixPath(value.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or not path.parts or "\x00" in value:
-            raise ValueError(f"{value!r} must be a path inside the data folder")
-        return value
 
 
 def address_of(series: SeriesSpec, source: str) -> TableAddress:
@@ -171,6 +128,8 @@ def _parse(raw: bytes, path: Path, address: TableAddress, label: str) -> pd.Data
     try:
         if path.name.endswith(".parquet"):
             return pd.read_parquet(io.BytesIO(raw))
+        if path.name.endswith(".xlsx"):
+            return read_excel(raw, sheet=address.sheet, skip_rows=address.skip_rows)
         text = gzip.decompress(raw) if path.name.endswith(".gz") else raw
         return pd.read_csv(
             io.BytesIO(text),
@@ -178,9 +137,10 @@ def _parse(raw: bytes, path: Path, address: TableAddress, label: str) -> pd.Data
             dtype=str,
             keep_default_na=False,
             na_values=_MISSING_TEXT,
-            encoding="utf-8-sig",
+            encoding="utf-8-sig" if address.encoding == "utf-8" else address.encoding,
+            skiprows=address.skip_rows,
         )
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         # pandas' parser errors, pyarrow's ArrowInvalid and UnicodeDecodeError are all ValueErrors.
         raise SourceError(
             f"{label} is not a readable table: {str(error).splitlines()[0] if str(error) else type(error).__name__}.",
@@ -188,10 +148,25 @@ def _parse(raw: bytes, path: Path, address: TableAddress, label: str) -> pd.Data
         ) from error
 
 
+def read_excel(raw: bytes, *, sheet: str | None = None, skip_rows: int = 0) -> pd.DataFrame:
+    """Return a sheet of an Excel file (the first, unless named) with texts as they are and numbers as numbers."""
+    frame: pd.DataFrame = pd.read_excel(
+        io.BytesIO(raw),
+        sheet_name=0 if sheet is None else sheet,
+        skiprows=skip_rows,
+        engine="openpyxl",
+        keep_default_na=False,
+        na_values=_MISSING_TEXT,
+    )
+    return frame
+
+
 def _dates(column: pd.Series[Any], address: TableAddress, label: str) -> pd.Series[Any]:
     try:
         if column.dtype == object and pd.api.types.infer_dtype(column) == "string":
-            parsed = pd.to_datetime(column.str.strip(), format=address.date_format or "ISO8601")
+            parsed = pd.to_datetime(
+                column.str.strip(), format=address.date_format or "ISO8601", utc=address.zone is not None
+            )
         else:
             parsed = pd.to_datetime(column)
     except (ValueError, TypeError) as error:
@@ -204,20 +179,27 @@ def _dates(column: pd.Series[Any], address: TableAddress, label: str) -> pd.Seri
             f"{label}: column {address.date_column!r} is empty in {int(parsed.isna().sum())} rows.",
             remedy="correct the file.",
         )
+    if parsed.dt.tz is not None and address.zone:
+        parsed = parsed.dt.tz_convert(address.zone).dt.tz_localize(None)
     if parsed.dt.tz is not None:
         raise SourceError(
             f"{label}: column {address.date_column!r} holds zone-aware instants, a date is expected.",
-            remedy="write the date the value belongs to.",
+            remedy="set `zone` of the series' address to the zone in which the date is meant.",
         )
     return parsed.dt.normalize().astype("datetime64[ns]")
 
 
 def _numbers(column: pd.Series[Any], address: TableAddress, label: str) -> pd.Series[Any]:
     if column.dtype == object:
-        text = column.str.strip()
-        if address.decimal != ".":
-            text = text.str.replace(".", "", regex=False).str.replace(address.decimal, ".", regex=False)
-        numbers = pd.to_numeric(text, errors="coerce")
+        said = column.map(lambda value: isinstance(value, str))
+        text = column[said].str.strip()
+        grouping = address.thousands or ("." if address.decimal != "." else None)
+        if grouping:
+            text = text.str.replace(grouping, "", regex=False)
+        text = text.str.replace(address.decimal, ".", regex=False)
+        plain = column.where(~said)
+        plain[said] = text
+        numbers = pd.to_numeric(plain, errors="coerce")
         wrong = numbers.isna() & column.notna()
         if wrong.any():
             raise SourceError(

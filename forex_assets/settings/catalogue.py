@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from forex_assets.settings.addresses import check_addresses
 from forex_assets.settings.fields import PAIR_ID, PositiveInt, Strict, Zone
 
 
@@ -32,9 +33,15 @@ class SeriesQuality(Strict):
     """Which quality rules apply to a series (see :mod:`forex_assets.market.quality`)."""
 
     jump: bool = True
+    outlier: bool | None = None
     stale: bool = True
     high_low: bool = True
     calendar: Literal["sessions", "weekdays", "any"] = "sessions"
+
+    @property
+    def outliers(self) -> bool:
+        """Whether values far out between neighbours that agree are looked for; where not declared, as for jumps."""
+        return self.jump if self.outlier is None else self.outlier
 
 
 class SeriesSpec(Strict):
@@ -53,6 +60,12 @@ class SeriesSpec(Strict):
     quality: SeriesQuality = SeriesQuality()
     reference: ReferenceSeries | None = None
     addresses: dict[str, dict[str, Any]] = {}
+
+    @field_validator("addresses")
+    @classmethod
+    def _known_addresses(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        check_addresses(value)
+        return value
 
     @model_validator(mode="after")
     def _ordered_range(self) -> Self:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from forex_assets.clock import calendar_for
 from forex_assets.errors import SourceError
-from forex_assets.market.alignment import DateCheck, align_dates
+from forex_assets.market.alignment import align_dates
 from forex_assets.settings import SeriesSpec
+from forex_assets.settings.addresses import DateCheck
 from forex_assets_tests.market.observed import MARKET
 
 CL = calendar_for("CL")

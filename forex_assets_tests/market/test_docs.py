@@ -15,9 +15,9 @@ from forex_assets.market.asof import bars_as_of
 from forex_assets.market.contract import FetchRequest
 from forex_assets.market.http import HttpGateway
 from forex_assets.market.ingest import ingest
-from forex_assets.market.tabular import TableAddress
 from forex_assets.ops.secrets import KNOWN_SECRETS
 from forex_assets.settings import SeriesSpec, Settings, load_settings
+from forex_assets.settings.addresses import TableAddress
 from forex_assets_tests.market.provider_server import PATIENT, Provider, Reply
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -25,6 +25,7 @@ from forex_assets.market.sources.xe import XeSource
 from forex_assets.market.sources.yahoo import YahooSource
 from forex_assets.ops.secrets import secret
 from forex_assets.settings import LiveProvider, Settings
+from forex_assets.settings.added import SOURCE, added_dir
 
 __all__ = [
     "AlphaVantageSource",
@@ -108,6 +109,7 @@ def build_sources(
     sources: list[Source] = [
         EmbeddedSource(now=now),
         FolderSource(settings.data_dir, now=now),
+        FolderSource(added_dir(settings.home) / "files", now=now, name=SOURCE),
         EcbSource(now=now),
         MindicadorSource(**mirror(providers.mindicador)),
         FindicSource(**mirror(providers.findic)),

@@ -10,15 +10,13 @@ import datetime as dt
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Self
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
 from forex_assets.errors import SourceError
-from forex_assets.market.alignment import DateCheck
 from forex_assets.market.contract import FetchRequest, FetchResult
 from forex_assets.market.sources.live import (
     FORMAT_REMEDY,
@@ -34,46 +32,13 @@ from forex_assets.market.sources.live import (
 )
 from forex_assets.ops.secrets import redact
 from forex_assets.settings import SeriesSpec
+from forex_assets.settings.addresses import AlphaVantageAddress
 
 KEY = "ALPHAVANTAGE_API_KEY"
 # The compact answer holds the last hundred bars.
 _COMPACT = dt.timedelta(days=130)
 _REFUSALS = ("Error Message", "Note", "Information")
-_Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 _PRICES = {"open": "1. open", "high": "2. high", "low": "3. low", "value": "4. close"}
-
-
-class AlphaVantageAddress(BaseModel):
-    """A function and its arguments: two currencies, a share's symbol, or a yield's maturity."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    function: Literal["FX_DAILY", "TIME_SERIES_DAILY", "TREASURY_YIELD"]
-    from_symbol: _Currency | None = None
-    to_symbol: _Currency | None = None
-    symbol: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9.\-]{1,12}$")] | None = None
-    maturity: Literal["3month", "2year", "5year", "7year", "10year", "30year"] | None = None
-    check: DateCheck | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        given = {name for name in ("from_symbol", "to_symbol", "symbol", "maturity") if getattr(self, name) is not None}
-        wanted = {
-            "FX_DAILY": {"from_symbol", "to_symbol"},
-            "TIME_SERIES_DAILY": {"symbol"},
-            "TREASURY_YIELD": {"maturity"},
-        }[self.function]
-        if given != wanted:
-            raise ValueError(
-                f"{self.function} takes {', '.join(sorted(wanted))}, got {', '.join(sorted(given)) or 'nothing'}"
-            )
-        return self
-
-    @property
-    def arguments(self) -> dict[str, str]:
-        """The public query parameters."""
-        body = self.model_dump(exclude={"check"}, exclude_none=True)
-        return body | ({"interval": "daily"} if self.function == "TREASURY_YIELD" else {})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,13 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import functools
 from dataclasses import dataclass
-from typing import Annotated
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from forex_assets.errors import SourceError
-from forex_assets.market.alignment import DateCheck
 from forex_assets.market.contract import FetchRequest, FetchResult
 from forex_assets.market.sources.live import (
     LiveSource,
@@ -28,18 +25,10 @@ from forex_assets.market.sources.live import (
     number,
     shown,
 )
+from forex_assets.settings.addresses import BisAddress
 
 _ACCEPT = "application/vnd.sdmx.data+csv;version=1.0.0, text/csv;q=0.9"
 _DIMENSIONS = ("FREQ", "REF_AREA", "CURRENCY", "COLLECTION")
-
-
-class BisAddress(BaseModel):
-    """A key of WS_XRU: frequency, country, currency, collection; and what its dates are checked against."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    key: Annotated[str, StringConstraints(pattern=r"^D\.[A-Z0-9]{2}\.[A-Z]{3}\.A$")]
-    check: DateCheck | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,31 +11,21 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import ValidationError
 
 from forex_assets.errors import ConfigError, SourceError
 from forex_assets.market.contract import PRICE_COLUMNS, FetchRequest, FetchResult
 from forex_assets.market.sources.folder import within
 from forex_assets.market.tabular import tidy_frame
 from forex_assets.settings import SeriesSpec
+from forex_assets.settings.addresses import EcbAddress
 
 _PACKAGE = "currency_converter"
 _HISTORY = "eurofxref-hist.zip"
 EURO = "EUR"
-_Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-
-
-class EcbAddress(BaseModel):
-    """A cross: ``quote`` currency per unit of ``base``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    base: _Currency
-    quote: _Currency
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from forex_assets.errors import SourceError
 from forex_assets.market.contract import FetchRequest, FetchResult
-from forex_assets.market.sources.ecb import EURO, EcbAddress, parse_history, units_per_euro
+from forex_assets.market.sources.ecb import EURO, parse_history, units_per_euro
 from forex_assets.market.sources.folder import within
 from forex_assets.market.sources.live import (
     FORMAT_REMEDY,
@@ -23,6 +23,7 @@ from forex_assets.market.sources.live import (
     result_of,
     shown,
 )
+from forex_assets.settings.addresses import EcbAddress
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,9 @@ import pandas as pd
 from forex_assets.clock import calendar_for
 from forex_assets.errors import SourceError
 from forex_assets.market.contract import FetchRequest, FetchResult
-from forex_assets.market.tabular import TableAddress, address_of, read_table
+from forex_assets.market.tabular import address_of, read_table
 from forex_assets.settings import SeriesSpec
+from forex_assets.settings.addresses import TableAddress
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,21 @@ def read_file(path: Path, address: TableAddress, request: FetchRequest, *, label
     late = int((frame["event_date"] > pd.Timestamp(request.end)).sum())
     if late:
         notes.append(f"{late} rows dated after {request.end} are left for later")
-    frame = within(frame, request)
+    frame = within(_moved(frame, address, request.series), request)
     if address.sessions_only:
         is_session = calendar_for(request.series.calendar).is_open(frame["event_date"].to_numpy("datetime64[D]"))
         notes.append(f"{int((~is_session).sum())} rows on closed days are repetitions, not observations")
         frame = frame[is_session].reset_index(drop=True)
     return FetchResult(frame, digest, now, "; ".join(note for note in notes if note) or None)
+
+
+def _moved(frame: pd.DataFrame, address: TableAddress, series: SeriesSpec) -> pd.DataFrame:
+    """Return rows dated the session they belong to; a date that is no session stays for the quality rules to judge."""
+    if not address.shift_sessions or not len(frame):
+        return frame
+    dates = calendar_for(series.calendar).add(frame["event_date"].to_numpy("datetime64[D]"), address.shift_sessions)
+    moved = frame.assign(event_date=dates.astype("datetime64[ns]"))
+    return moved.drop_duplicates("event_date", keep="last").reset_index(drop=True)
 
 
 def within(frame: pd.DataFrame, request: FetchRequest) -> pd.DataFrame:

@@ -11,11 +11,10 @@ import datetime as dt
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from forex_assets.clock import calendar_for, to_utc
 from forex_assets.errors import SourceError
@@ -36,32 +35,13 @@ from forex_assets.market.sources.live import (
 )
 from forex_assets.ops.secrets import redact
 from forex_assets.settings import SeriesSpec
+from forex_assets.settings.addresses import FredAddress
 
 KEY = "FRED_API_KEY"
 # The API serves at most 2,000 vintages at once, and a daily series has one a business day.
 _VINTAGE_REACH = dt.timedelta(days=7 * 365)
 _FOREVER = "9999-12-31"
 _MOST_ROWS = 100_000
-
-
-class FredAddress(BaseModel):
-    """A series id.
-
-    Parameters
-    ----------
-    id:
-        FRED's name, for example ``DGS10``.
-    sessions_only:
-        The series repeats the last value on closed days; leave those rows out.
-    vintages:
-        Ask, where there is a key, when each value was first published.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9_]{2,30}$")]
-    sessions_only: bool = False
-    vintages: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

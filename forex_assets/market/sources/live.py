@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from forex_assets.clock import AsOf
 from forex_assets.errors import ConfigError, SourceError
-from forex_assets.market.alignment import DateCheck, align_dates, check_of, history_start, reference_rows
+from forex_assets.market.alignment import align_dates, check_of, history_start, reference_rows
 from forex_assets.market.chain import due_dates
 from forex_assets.market.contract import PRICE_COLUMNS, FetchRequest, FetchResult
 from forex_assets.market.http import HttpGateway, Kind, Payload
@@ -30,6 +30,7 @@ from forex_assets.market.sources.folder import within
 from forex_assets.market.tabular import empty_frame, tidy_frame
 from forex_assets.market.vintages.recording import note_cached
 from forex_assets.settings import SeriesSpec
+from forex_assets.settings.addresses import DateCheck
 
 _M = TypeVar("_M", bound=BaseModel)
 _T = TypeVar("_T")

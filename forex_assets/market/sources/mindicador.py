@@ -12,21 +12,21 @@ import hashlib
 import math
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from forex_assets.clock import AsOf
-from forex_assets.errors import ConfigError, SourceError
+from forex_assets.errors import SourceError
 from forex_assets.market.contract import PRICE_COLUMNS, FetchRequest, FetchResult
 from forex_assets.market.http import HttpGateway, Payload, UnreachableError
 from forex_assets.market.sources.folder import within
-from forex_assets.market.sources.live import due_lately, fresh_since
+from forex_assets.market.sources.live import address_for, due_lately, fresh_since
 from forex_assets.market.tabular import empty_frame, tidy_frame
 from forex_assets.market.vintages.recording import note_cached
 from forex_assets.settings import SeriesSpec
+from forex_assets.settings.addresses import MindicadorAddress
 
 # Santiago's midnight in UTC, or a plain midnight; any other hour would be another zone, and the date not the first ten
 # characters.
@@ -36,17 +36,6 @@ _SETTLED_AFTER = dt.timedelta(days=10)
 # An empty page of a closed year may be the provider's lapse: it is asked for again after this long.
 _EMPTY_GOOD_FOR = dt.timedelta(days=7)
 _EVER = dt.datetime.min.replace(tzinfo=dt.UTC)
-_MONTHLY_CHANGE = "ipc"
-
-
-class MindicadorAddress(BaseModel):
-    """An indicator's slug, and its unit where the provider's differs from the name's."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    slug: Annotated[str, StringConstraints(pattern=r"^[a-z_]{2,40}$")]
-    scale: float = 1.0
-    measure: Literal["level", "monthly_change"] = "level"
 
 
 @dataclass(frozen=True)
@@ -83,7 +72,7 @@ class MindicadorSource:
         SourceError
             When no page could be read.
         """
-        address = _address(request.series, self.name)
+        address = address_for(request.series, self.name, MindicadorAddress, "{slug: dolar}")
         frames: list[pd.DataFrame] = []
         digest = hashlib.sha256()
         retrieved: list[dt.datetime] = []
@@ -202,20 +191,3 @@ def parse_page(body: Any, address: MindicadorAddress, label: str) -> pd.DataFram
     for column in PRICE_COLUMNS:
         frame[column] = np.nan
     return frame
-
-
-def _address(series: SeriesSpec, name: str) -> MindicadorAddress:
-    body = series.addresses.get(name, {})
-    try:
-        address = MindicadorAddress.model_validate(body)
-    except ValidationError as error:
-        raise ConfigError(
-            f"Series {series.id}: addresses.{name} is {body!r}, it must be {{slug: name}}.",
-            remedy=f"use a slug of {name}.cl, for example dolar.",
-        ) from error
-    if address.slug == _MONTHLY_CHANGE and address.measure != "monthly_change":
-        raise ConfigError(
-            f"Series {series.id}: {name}'s 'ipc' is the monthly change in percent, not an index and not 12-month.",
-            remedy="declare measure: monthly_change if that is what the series holds.",
-        )
-    return address

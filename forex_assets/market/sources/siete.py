@@ -12,11 +12,11 @@ import datetime as dt
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import ValidationError
 
 from forex_assets.errors import ConfigError, SourceError
 from forex_assets.market.contract import PRICE_COLUMNS, FetchRequest, FetchResult
@@ -25,18 +25,10 @@ from forex_assets.market.sources.folder import within
 from forex_assets.market.tabular import empty_frame, tidy_frame
 from forex_assets.ops.secrets import redact, secret
 from forex_assets.settings import SeriesSpec
+from forex_assets.settings.addresses import SieteAddress
 
 _MISSING = frozenset({"", "nan", "nd", "none", "null"})
 _TEXT_LIMIT = 160
-
-
-class SieteAddress(BaseModel):
-    """A series code, and a factor where the catalogue's unit differs."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    code: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9._]{4,60}$")]
-    scale: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import functools
 from dataclasses import dataclass
-from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from forex_assets.errors import SourceError
-from forex_assets.market.alignment import DateCheck
 from forex_assets.market.contract import FetchRequest, FetchResult
 from forex_assets.market.sources.live import (
     LimitUsedUpError,
@@ -27,18 +24,9 @@ from forex_assets.market.sources.live import (
     number,
     shown,
 )
+from forex_assets.settings.addresses import StooqAddress
 
 _ZONE = ZoneInfo("Europe/Warsaw")
-
-
-class StooqAddress(BaseModel):
-    """A symbol, for example ``usdclp``; with ``ohlc``, open, high and low are taken too."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    symbol: Annotated[str, StringConstraints(pattern=r"^[a-z0-9^._\-]{1,20}$")]
-    ohlc: bool = False
-    check: DateCheck | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,14 +10,13 @@ import datetime as dt
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from forex_assets.errors import SourceError
-from forex_assets.market.alignment import DateCheck, check_of
+from forex_assets.market.alignment import check_of
 from forex_assets.market.contract import FetchRequest, FetchResult
 from forex_assets.market.sources.live import (
     FORMAT_REMEDY,
@@ -31,21 +30,11 @@ from forex_assets.market.sources.live import (
 )
 from forex_assets.ops.secrets import redact
 from forex_assets.settings import SeriesSpec
+from forex_assets.settings.addresses import XeAddress
 
 ACCOUNT, KEY = "XE_ACCOUNT_ID", "XE_API_KEY"
 _PER_PAGE = 500
 _MOST_PAGES = 30
-_Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-
-
-class XeAddress(BaseModel):
-    """A currency in units of another: ``{from: USD, to: CLP}``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-    base: _Currency = Field(alias="from")
-    quote: _Currency = Field(alias="to")
-    check: DateCheck | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,16 +13,14 @@ import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from forex_assets.errors import SourceError
-from forex_assets.market.alignment import DateCheck
 from forex_assets.market.contract import PRICE_COLUMNS, FetchRequest, FetchResult
 from forex_assets.market.sources.live import (
     FORMAT_REMEDY,
@@ -35,33 +33,11 @@ from forex_assets.market.sources.live import (
     shown,
 )
 from forex_assets.market.tabular import empty_frame
+from forex_assets.settings.addresses import YahooAddress
 
 _DAY = dt.timedelta(days=1)
 _LATEST_STAMP = 10**11  # later ones are milliseconds
 _ZONE_REMEDY = "its dates cannot be told; the next source in the chain serves."
-
-
-class YahooAddress(BaseModel):
-    """A symbol, and what the answer must say about it.
-
-    Parameters
-    ----------
-    symbol:
-        Yahoo's name, for example ``CLP=X``.
-    currency:
-        The currency the answer must declare (``USX`` would be cents).
-    ohlc:
-        Whether open, high and low are taken too.
-    check:
-        What the dates are checked against, where that is not the series' declared reference.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    symbol: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9^=.\-]{1,20}$")]
-    currency: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{3}$")] | None = None
-    ohlc: bool = False
-    check: DateCheck | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
