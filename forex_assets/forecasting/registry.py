@@ -26,6 +26,9 @@ _BUILTIN: dict[str, str] = {
     "gjr_t": "forex_assets.forecasting.models.garch:GjrT",
     "egarch_t": "forex_assets.forecasting.models.garch:EgarchT",
     "loghar": "forex_assets.forecasting.models.loghar:LogHar",
+    "chronos_t5": "forex_assets.forecasting.models.chronos:ChronosT5",
+    "chronos_bolt": "forex_assets.forecasting.models.chronos:ChronosBolt",
+    "chronos_2": "forex_assets.forecasting.models.chronos:Chronos2",
 }
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from forex_assets.settings.chronos import ChronosSettings
 from forex_assets.settings.fields import Positive, PositiveInt, Strict, Zone
 from forex_assets.settings.providers import ProviderSettings
 
@@ -100,6 +101,7 @@ class PlatformSettings(Strict):
     schema_version: Literal[1]
     horizons: dict[str, PositiveInt]
     forecast: ForecastSettings
+    chronos: ChronosSettings = Field(default_factory=ChronosSettings)
     backtest: BacktestSettings
     run: RunSettings
     quality: QualitySettings
