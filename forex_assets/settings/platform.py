@@ -9,8 +9,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from forex_assets.settings.chronos import ChronosSettings
+from forex_assets.settings.feeds import FeedSettings
 from forex_assets.settings.fields import Positive, PositiveInt, Strict, Zone
 from forex_assets.settings.providers import ProviderSettings
+from forex_assets.settings.watching import WatchingSettings
 
 
 class QualitySettings(Strict):
@@ -24,6 +26,9 @@ class QualitySettings(Strict):
     cross_source_tolerance_log: Positive
     cross_source_robust_sigma: Annotated[float, Field(ge=0)]
     spike_robust_sigma: Positive
+    outlier_log: Positive
+    outlier_robust_sigma: Positive
+    outlier_pair_robust_sigma: Positive
     unit_tolerance_log: Annotated[float, Field(gt=0, lt=1)]
     ohlc_tolerance_log: Annotated[float, Field(ge=0, lt=0.1)]
     volatility_window_rows: Annotated[int, Field(ge=20)]
@@ -36,6 +41,12 @@ class QualitySettings(Strict):
             raise ValueError(
                 f"quality.spike_log ({self.spike_log}) must be below quality.jump_gross_log ({self.jump_gross_log}): "
                 "both are log price ratios, so 0.05 is about 5%"
+            )
+        if not (self.outlier_log < self.spike_log and self.outlier_robust_sigma <= self.outlier_pair_robust_sigma):
+            raise ValueError(
+                f"quality.outlier_log ({self.outlier_log}) must be below quality.spike_log ({self.spike_log}), and "
+                f"quality.outlier_robust_sigma ({self.outlier_robust_sigma}) at most "
+                f"quality.outlier_pair_robust_sigma ({self.outlier_pair_robust_sigma}): two rows are less easily wrong"
             )
         if self.jump_gross_log > 1:
             raise ValueError(f"quality.jump_gross_log is a log ratio, {self.jump_gross_log} looks like a percentage")
@@ -105,9 +116,11 @@ class PlatformSettings(Strict):
     backtest: BacktestSettings
     run: RunSettings
     quality: QualitySettings
+    feeds: FeedSettings
     providers: ProviderSettings
     alerts: AlertSettings
     schedules: ScheduleSettings
+    watching: WatchingSettings
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

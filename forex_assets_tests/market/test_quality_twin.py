@@ -36,6 +36,7 @@ def plain_verdicts(frame: pd.DataFrame, limits: QualitySettings) -> dict[int, tu
     gaps: list[int] = []
     kept: list[int] = []
     spiked: set[int] = set()
+    far_out: set[int] = set()
     run: list[int] = []
     for i, value in enumerate(values):
         slow = median(moves[-limits.volatility_window_rows :]) / 0.6744897501960817 if len(moves) >= 20 else None
@@ -74,6 +75,20 @@ def plain_verdicts(frame: pd.DataFrame, limits: QualitySettings) -> dict[int, tu
                 if big and returned and landed:
                     spiked.add(middle)
                     withdraw(middle, known[after], "spike")
+        for length, least in ((1, limits.outlier_robust_sigma), (2, limits.outlier_pair_robust_sigma)):
+            s = sigmas[kept[-1 - length]] if len(kept) >= length + 2 else None
+            if s is None:
+                continue
+            around = kept[-length - 2 :]
+            before, after = math.log(values[around[0]]), math.log(values[around[-1]])
+            out = [math.log(values[row]) - (before + after) / 2 for row in around[1:-1]]
+            mean = sum(out) / length
+            far = abs(mean) >= max(limits.outlier_log, least * s * math.sqrt(gaps[around[1]]))
+            together = min(math.copysign(1, mean) * each for each in out) >= 0.7 * abs(mean)
+            if far and together and abs(after - before) <= 0.6 * abs(mean) and not far_out & set(around[:-1]):
+                far_out.update(around[1:-1])
+                for row in around[1:-1]:
+                    withdraw(row, known[i], "outlier")
         run = [*run, i] if run and values[run[-1]] == value else [i]
         if len(run) == limits.stale_run_length:
             for row in run[1:]:

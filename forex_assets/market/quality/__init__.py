@@ -9,17 +9,21 @@ as-of views live elsewhere.
 from __future__ import annotations
 
 from forex_assets.market.quality.apply import apply_quality
+from forex_assets.market.quality.feeds import FEED_RULES, FeedFinding, judge_feeds
 from forex_assets.market.quality.report import gap_report, quality_summary
 from forex_assets.market.quality.rules import RULES
 from forex_assets.market.quality.schema import observation_schema
 from forex_assets.market.quality.shift import ShiftReport, detect_date_shift
 
 __all__ = [
+    "FEED_RULES",
     "RULES",
+    "FeedFinding",
     "ShiftReport",
     "apply_quality",
     "detect_date_shift",
     "gap_report",
+    "judge_feeds",
     "observation_schema",
     "quality_summary",
 ]

@@ -144,6 +144,8 @@ def _judge(spec: SeriesSpec, position: Ints, columns: Rows, limits: QualitySetti
     kept = context.spine[sound[context.spine]]
     if spec.quality.jump and len(kept) >= 3:
         findings.append(rules.spikes(rows, context, kept, spec, limits))
+    if spec.quality.outliers and len(kept) >= 3:
+        findings.append(rules.outliers(rows, context, kept, spec, limits))
     if spec.quality.stale:
         findings.append(rules.stale_runs(rows, kept, limits))
     withdrawn, _, _ = rules.earliest(findings, len(rows))

@@ -94,6 +94,7 @@ def _state(rule: str, count: int, spec: SeriesSpec | None, present: list[str]) -
         declared = {
             "jump": spec.quality.jump,
             "spike": spec.quality.jump,
+            "outlier": spec.quality.outliers,
             "stale": spec.quality.stale,
             "high_low": spec.quality.high_low,
             "calendar": spec.quality.calendar != "any" or spec.frequency == "monthly",

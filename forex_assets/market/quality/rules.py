@@ -37,6 +37,7 @@ RULES: dict[str, str] = {
     "jump": "a gross jump: beyond the hard limit and beyond the limit in past robust sigmas",
     "cross_source": "the value disagrees with the declared reference series",
     "spike": "a jump that the next value took back",
+    "outlier": "one or two values far out, in robust sigmas, between neighbours that agree with each other",
     "stale": "one of a run of equal quotes: no trading took place",
     "revision": "a newer version of the value took its place (set where observations are merged, not here)",
 }
@@ -49,6 +50,10 @@ LEVEL_MIN_ROWS = 3
 VOLATILITY_MIN_ROWS = 20
 LANDING_SIGMA = 3.0
 """A spike may be taken back by more than itself, as far as an ordinary move of this many sigmas explains."""
+OUTLIER_AGREEMENT = 0.6
+"""The neighbours of an outlier lie no further apart than this share of its distance from their middle."""
+OUTLIER_TOGETHER = 0.7
+"""Each of two outliers lies at least this share of their mean distance out."""
 _HALF_NORMAL_MEDIAN = 0.6744897501960817
 _UNIT_POWERS = (2, 3)
 _DAY_US = 86_400_000_000
@@ -286,6 +291,44 @@ def spikes(rows: Rows, context: Context, kept: Ints, spec: SeriesSpec, limits: Q
         for p in found
     ]
     return Finding("spike", kept[at + 1], rows.available[kept[at + 2]], reasons)
+
+
+def outliers(rows: Rows, context: Context, kept: Ints, spec: SeriesSpec, limits: QualitySettings) -> Finding:
+    """Find one or two rows far from the middle of the rows around them; known when the row after them is.
+
+    A move of so many sigmas that is whole again a day or two later is an error of the feed: a market that falls eight
+    sigmas moves on. ``kept`` are the spine positions that no rule withdrew on arrival.
+    """
+    scale = Scale.of(spec)
+    level = scale.transform(rows.value[kept])
+    sigma = context.sigma[kept] * np.sqrt(context.gap[kept])
+    candidates: list[tuple[int, int, float]] = []
+    for length, least in ((1, limits.outlier_robust_sigma), (2, limits.outlier_pair_robust_sigma)):
+        count = len(kept) - 1 - length
+        if count < 1:
+            continue
+        before, after = level[:count], level[1 + length :]
+        middle = (before + after) / 2
+        out = np.stack([level[1 + place : 1 + place + count] for place in range(length)]) - middle
+        mean = out.mean(axis=0)
+        with np.errstate(invalid="ignore"):
+            far = np.abs(mean) >= np.maximum(limits.outlier_log, least * sigma[1 : 1 + count])
+            far &= (np.sign(mean) * out).min(axis=0) >= OUTLIER_TOGETHER * np.abs(mean)
+            far &= np.abs(after - before) <= OUTLIER_AGREEMENT * np.abs(mean)
+        candidates += [(int(first), length, float(mean[first])) for first in np.flatnonzero(far)]
+    found: dict[int, tuple[int, float]] = {}
+    for first, length, distance in sorted(candidates, key=lambda item: (item[0] + item[1], item[1])):
+        # What stands between two outliers, or after one, is none itself.
+        if not found.keys() & set(range(first, first + 1 + length)):
+            found.update((place, (first + 1 + length, distance)) for place in range(first + 1, first + 1 + length))
+    at = np.asarray(list(found), dtype=np.int64)
+    back = np.asarray([after for after, _ in found.values()], dtype=np.int64)
+    reasons = [
+        f"{rows.value[kept[place]]:g} is {scale.describe(distance)} from its neighbours, "
+        f"{abs(distance) / sigma[place]:.0f} robust sigmas, and {rows.value[kept[after]]:g} followed"
+        for place, (after, distance) in found.items()
+    ]
+    return Finding("outlier", kept[at], rows.available[kept[back]], reasons)
 
 
 def stale_runs(rows: Rows, kept: Ints, limits: QualitySettings) -> Finding:
