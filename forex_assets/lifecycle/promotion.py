@@ -316,6 +316,17 @@ class Deployer:
             subject, decision, lambda pointers, at: replace(pointers, incident=None, acknowledged_at=at), now
         )
 
+    def repair(self, scope: str, *, now: dt.datetime) -> PointerState:
+        """Write damaged pointers anew, record an interrupted move, mend versions from their copies."""
+        with self._locked(scope):
+            state = self._ready(scope, now, None, AUTOMATION, None)
+            names = {name for item in state.subjects.values() for name in (item.current, *item.earlier, item.staged)}
+            for name in sorted(names - {SETTINGS, None}, key=str):
+                if self.store.versions.find(str(name)) and self.store.versions.mend(str(name)):
+                    reason = f"version {name} was damaged and is mended from its copy"
+                    self.store.ledger.append(Decision("repair", None, {"version": name}, [reason]), now=now)
+            return self.store.state(scope)
+
     def votes(self, version: ConfigVersion) -> list[dict[str, Any]]:
         """Return the approvals and rejections of a version."""
         entries = self.store.ledger.entries(subject=version.subject, kinds=["approval"])

@@ -71,6 +71,7 @@ class TechnicalProbation(Strict):
     failures_in_a_row: PositiveInt
     max_median_move_share: Share
     max_width_ratio: Annotated[float, Field(gt=1, strict=True)]
+    max_forecast_s: Positive
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

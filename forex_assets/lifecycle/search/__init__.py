@@ -1,0 +1,1 @@
+"""Searching for a better configuration: spaces by capability, one objective, engines, a child process with limits."""
