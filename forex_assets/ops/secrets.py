@@ -28,6 +28,7 @@ KNOWN_SECRETS: dict[str, str] = {
     "ALPHAVANTAGE_API_KEY": "key of Alpha Vantage",
     "XE_ACCOUNT_ID": "account of XE's currency data",
     "XE_API_KEY": "key of XE's currency data",
+    "FOREX_CALIBRATION_KEY": "key that signs market calibrations",
 }
 FILE_SUFFIX = "_FILE"
 # A value this short occurs in ordinary words and numbers; it is masked where it stands as a credential, not everywhere.
