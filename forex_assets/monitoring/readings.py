@@ -40,6 +40,8 @@ class Reading:
         Fires from ``above`` up, or from ``below`` down; infinite where that side does not count.
     why_unknown:
         Reason per day, empty where the rule could be judged, shape (n,).
+    significant:
+        Whether the effect is more than chance, where the rule asks for that besides its size, shape (n,).
     """
 
     rule: str
@@ -49,12 +51,15 @@ class Reading:
     above: float
     below: float
     why_unknown: Strings
+    significant: npt.NDArray[np.bool_] | None = None
 
     @property
     def fired(self) -> npt.NDArray[np.bool_]:
         """Whether it fires, per day."""
         with np.errstate(invalid="ignore"):
             out = (self.effect >= self.above) | (self.effect <= self.below)
+        if self.significant is not None:
+            out = out & self.significant
         return np.asarray(out & ~self.is_unknown, dtype=np.bool_)
 
     @property
