@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from forex_assets import schemas
-from forex_assets.errors import DataError, UnusableSliceError
+from forex_assets.errors import DataError, StoreError, UnusableSliceError
 from forex_assets.pipeline import Pipeline, day_key, utc_now
 from forex_assets.summary import forecast_values
 
@@ -18,8 +19,8 @@ from forex_assets.summary import forecast_values
 def forecast_of(pipeline: Pipeline, pair_id: str, as_of: dt.date | None, horizons: list[str]) -> dict[str, Any]:
     """Return the forecasts of one pair and day as plain values.
 
-    A stored slice is shown when it was made by the present configuration; otherwise the rows are computed from the
-    observations known at the end of that day.
+    A stored slice is shown when it was made by the present configuration; otherwise, also where it is damaged, the
+    rows are computed from the observations known at the end of that day. ``damaged`` names what could not be read.
 
     Raises
     ------
@@ -42,9 +43,10 @@ def forecast_of(pipeline: Pipeline, pair_id: str, as_of: dt.date | None, horizon
         stored_days[-1] if stored_days else pipeline.default_as_of(pair_id, now=utc_now(), observations=observations())
     )
     rows: list[dict[str, Any]] = []
+    damaged: list[str] = []
     bars: pd.DataFrame | None = None
     for horizon in horizons:
-        frame = _stored(pipeline, pair_id, horizon, day)
+        frame = _stored(pipeline, pair_id, horizon, day, damaged)
         stored = frame is not None
         if frame is None:
             bars = bars if bars is not None else bars_as_of(observations(), pair, day)
@@ -69,7 +71,7 @@ def forecast_of(pipeline: Pipeline, pair_id: str, as_of: dt.date | None, horizon
                 },
             }
         )
-    history = bars if bars is not None else pipeline.snapshot(pair_id, day).bars
+    history = bars if bars is not None else _history(pipeline, pair_id, day, observations, damaged)
     good = history.loc[history["withdrawn_at"].isna()]
     return {
         "pair": pair.id,
@@ -80,7 +82,23 @@ def forecast_of(pipeline: Pipeline, pair_id: str, as_of: dt.date | None, horizon
         "last_event_date": day_key(np.datetime64(good["event_date"].iloc[-1])),
         "source": str(good["source"].iloc[-1]),
         "horizons": rows,
+        "damaged": damaged,
     }
+
+
+def _history(
+    pipeline: Pipeline, pair_id: str, day: dt.date, observations: Callable[[], pd.DataFrame], damaged: list[str]
+) -> pd.DataFrame:
+    """Return the stored bars of a day; where they are damaged, the same from the observations."""
+    from forex_assets.market.asof import bars_as_of
+
+    try:
+        return pipeline.snapshot(pair_id, day).bars
+    except UnusableSliceError:
+        raise
+    except StoreError as error:
+        damaged.append(error.message)
+        return bars_as_of(observations(), pipeline.settings.pair(pair_id), day)
 
 
 def _first_day(observations: pd.DataFrame, series: str) -> str:
@@ -88,11 +106,16 @@ def _first_day(observations: pd.DataFrame, series: str) -> str:
     return day_key(known.min()) if len(known) else "no day"
 
 
-def _stored(pipeline: Pipeline, pair_id: str, horizon: str, day: dt.date) -> pd.DataFrame | None:
+def _stored(pipeline: Pipeline, pair_id: str, horizon: str, day: dt.date, damaged: list[str]) -> pd.DataFrame | None:
     key = (horizon, day_key(day))
     if not pipeline.store.exists(schemas.FORECAST, pair_id, key):
         return None
-    info = pipeline.store.info(schemas.FORECAST, pair_id, key)
+    try:
+        info = pipeline.store.info(schemas.FORECAST, pair_id, key)
+        frame = pipeline.store.read(schemas.FORECAST, pair_id, [key], allow_bad=True)
+    except StoreError as error:
+        damaged.append(error.message)
+        return None
     if info.meta.get("config_hash") != pipeline.active(pair_id, horizon, day).config_hash:
         return None
     if info.verdict.state == "bad":
@@ -100,4 +123,4 @@ def _stored(pipeline: Pipeline, pair_id: str, horizon: str, day: dt.date) -> pd.
             f"The {horizon} forecast of {pair_id} for {day} is judged bad: {'; '.join(info.verdict.reasons)}.",
             remedy="look at the forecast's checks in the Dagster UI; nothing downstream uses this slice.",
         )
-    return pipeline.store.read(schemas.FORECAST, pair_id, [key])
+    return frame

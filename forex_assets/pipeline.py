@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from forex_assets.forecasting.registry import ModelChoice
 
 Key = tuple[str, ...]
+
+
+class DamagedSliceWarning(UserWarning):
+    """A result was made without a slice that cannot be read."""
 
 
 def utc_now() -> pd.Timestamp:
@@ -296,7 +301,7 @@ class Pipeline:
         batch: list[dt.date] = []
         data_hashes: dict[str, str] = {}
         out: dict[Key, pd.DataFrame] = {}
-        calibration = self._calibration_of_variants(pair_id, horizon, self.calibration(pair_id, horizon))
+        calibration = self.calibration_of(self.active(pair_id, horizon))
         for day in days:
             info = self._bars_info(pair_id, day)
             data_hashes[day_key(day)] = info.meta["data_hash"]
@@ -380,26 +385,24 @@ class Pipeline:
         frame = self.store.read(schemas.INTERVAL_CALIBRATION, pair_id, [(horizon,)])
         return frame.drop(columns=list(PROVENANCE))
 
-    def _calibration_of_variants(
-        self, pair_id: str, horizon: str, calibration: pd.DataFrame | None
-    ) -> pd.DataFrame | None:
-        """Return the width factors with those of promoted versions that were learned after the stored backtest."""
+    def calibration_of(self, config: ActiveConfig) -> pd.DataFrame | None:
+        """Return the stored width factors, and those of promoted versions that were learned after the backtest."""
         from forex_assets.forecasting.calibration import learn
         from forex_assets.forecasting.registry import get_model
 
-        if calibration is None:
-            return None
-        known = set(calibration["model"])
+        stored = self.calibration(config.pair, config.horizon)
+        key = (config.horizon,)
+        known = set() if stored is None else set(stored["model"])
         missing = [
             variant
-            for variant in self.active(pair_id, horizon).variants
+            for variant in config.variants
             if variant.label not in known and get_model(variant.model).capabilities.calibrated
         ]
-        if not missing or not self.store.exists(schemas.BACKTEST, pair_id, (horizon,)):
-            return calibration
-        rows = self.store.read(schemas.BACKTEST, pair_id, [(horizon,)])
+        if stored is None or not missing or not self.store.exists(schemas.BACKTEST, config.pair, key):
+            return stored
+        rows = self.store.read(schemas.BACKTEST, config.pair, [key])
         learned = [learn(rows, model=item.model).assign(model=item.label) for item in missing]
-        return pd.concat([calibration, *learned], ignore_index=True)
+        return pd.concat([stored, *learned], ignore_index=True)
 
     def backtest(
         self,
@@ -428,8 +431,9 @@ class Pipeline:
         start: dt.date | None = None,
         end: dt.date | None = None,
         every: int | None = None,
+        models: Sequence[str] | None = None,
     ) -> pd.DataFrame:
-        """Return the walk-forward rows of one horizon on given bars."""
+        """Return the walk-forward rows of one horizon on given bars; default: the configuration's models."""
         from forex_assets.forecasting.backtest import run_backtest
 
         config = self.active(pair_id, horizon, as_of)
@@ -437,7 +441,7 @@ class Pipeline:
         frame = run_backtest(
             self.history(pair_id, bars),
             horizon_days=self.settings.horizons[horizon],
-            models=choices_of(config),
+            models=choices_of(config) if models is None else models,
             start=np.datetime64(start or options.start, "D"),
             end=np.datetime64(min(end or as_of, as_of), "D"),
             every=every or options.every_business_days,
@@ -528,18 +532,20 @@ class Pipeline:
     def performance(
         self, pair_id: str, horizon: str, backtest: pd.DataFrame, *, as_of: dt.date | None = None
     ) -> pd.DataFrame:
-        """Return the scores by window of one horizon: live forecasts and the backtest beside them."""
+        """Return the scores by window of one horizon: live forecasts and the backtest beside them.
+
+        An evaluation that is damaged or of another schema version is left out, with a :class:`DamagedSliceWarning`.
+        """
         from forex_assets.evaluation.performance import performance_report
 
         day = as_of or self.snapshot(pair_id).as_of
         keys = [
             key for key in self.store.keys(schemas.EVALUATION, pair_id) if key[0] == horizon and key[1] <= day_key(day)
         ]
-        evaluation = (
-            self.store.read(schemas.EVALUATION, pair_id, keys).drop(columns=list(PROVENANCE))
-            if keys
-            else schemas.EVALUATION.empty().drop(columns=list(PROVENANCE))
-        )
+        stored, left_out = self.store.read_whole_ones(schemas.EVALUATION, pair_id, keys)
+        for reason in left_out:
+            warnings.warn(f"Scores of {pair_id} {horizon} leave out {reason}", DamagedSliceWarning, stacklevel=2)
+        evaluation = stored.drop(columns=list(PROVENANCE))
         evaluation = evaluation.loc[evaluation["matured_on"] <= pd.Timestamp(day)]
         config = self.active(pair_id, horizon, day)
         frame = performance_report(

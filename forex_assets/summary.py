@@ -53,6 +53,7 @@ def pair_summary(pipeline: Pipeline, pair_id: str, as_of: dt.date | None = None)
             lang: path for lang, path in reports.items() if (home / report_path(pair_id, snapshot.as_of, lang)).exists()
         },
         "missing": missing_pieces(pipeline, pair_id, day),
+        "damaged": damaged_slices(pipeline, pair_id, day),
     }
 
 
@@ -73,16 +74,16 @@ def horizon_summary(pipeline: Pipeline, pair_id: str, horizon: str, day: str) ->
     if store.exists(schemas.FORECAST, pair_id, (horizon, day)):
         try:
             info = store.info(schemas.FORECAST, pair_id, (horizon, day))
+            frame = store.read(schemas.FORECAST, pair_id, [(horizon, day)], allow_bad=True)
         except StoreError as error:
             out["verdict"] = {"state": "damaged", "reasons": [error.message]}
-            return out
-        out["verdict"] = {"state": info.verdict.state, "reasons": list(info.verdict.reasons)}
-        frame = store.read(schemas.FORECAST, pair_id, [(horizon, day)], allow_bad=True)
-        row = frame.loc[frame["is_target"] & frame["is_active"]].iloc[0]
-        if info.verdict.state != "bad":
-            out["forecast"] = forecast_values(row)
-    if store.exists(schemas.PERFORMANCE_REPORT, pair_id, (horizon,)):
-        frame = store.read(schemas.PERFORMANCE_REPORT, pair_id, [(horizon,)], allow_bad=True)
+        else:
+            out["verdict"] = {"state": info.verdict.state, "reasons": list(info.verdict.reasons)}
+            row = frame.loc[frame["is_target"] & frame["is_active"]].iloc[0]
+            if info.verdict.state != "bad":
+                out["forecast"] = forecast_values(row)
+    frame = readable(pipeline, schemas.PERFORMANCE_REPORT, pair_id, (horizon,))
+    if len(frame):
         active = frame.loc[frame["is_active"] & frame["window"].isin(SHOWN_WINDOWS)]
         columns = [
             "n", "n_effective", "coverage_80", "coverage_80_low", "coverage_80_high", "coverage_95", "coverage_95_low",
@@ -93,6 +94,26 @@ def horizon_summary(pipeline: Pipeline, pair_id: str, horizon: str, day: str) ->
             str(row["window"]): {name: json_value(row[name]) for name in columns} for _, row in active.iterrows()
         }
     return out
+
+
+def readable(pipeline: Pipeline, table: schemas.Table, pair_id: str, key: tuple[str, ...]) -> pd.DataFrame:
+    """Return the rows of a slice; none where it is not stored, or damaged (:func:`damaged_slices` names those)."""
+    try:
+        return pipeline.store.read(table, pair_id, [key], allow_bad=True)
+    except StoreError:
+        return table.empty()
+
+
+def damaged_slices(pipeline: Pipeline, pair_id: str, day: str) -> list[str]:
+    """Return the slices a summary is made from that are stored and cannot be read, each with why."""
+    keys: list[tuple[schemas.Table, tuple[str, ...]]] = [(schemas.SOURCE_STATUS, ()), (schemas.QUARANTINE, ())]
+    for horizon in pipeline.settings.horizons:
+        keys += [(schemas.FORECAST, (horizon, day)), (schemas.PERFORMANCE_REPORT, (horizon,))]
+    found = []
+    for table, key in keys:
+        if pipeline.store.exists(table, pair_id, key):
+            found += [item.problem for item in pipeline.store.scan(table, pair_id, [key]) if item.info is None]
+    return [problem for problem in found if problem is not None]
 
 
 def forecast_values(row: pd.Series[Any]) -> dict[str, Any]:
@@ -126,9 +147,7 @@ def json_value(value: Any) -> Any:
 
 def source_summary(pipeline: Pipeline, pair_id: str) -> list[dict[str, Any]]:
     """Return, per series, which source answered and why the ones before it did not."""
-    if not pipeline.store.exists(schemas.SOURCE_STATUS, pair_id, ()):
-        return []
-    frame = pipeline.store.read(schemas.SOURCE_STATUS, pair_id, [()])
+    frame = readable(pipeline, schemas.SOURCE_STATUS, pair_id, ())
     out = []
     for series, rows in frame.groupby("series", sort=False):
         answered = rows.loc[rows["state"] == "answered"]
@@ -168,9 +187,7 @@ def unreachable_hosts(summary: Mapping[str, Any]) -> list[str]:
 
 def quarantined_rows(pipeline: Pipeline, pair_id: str) -> int:
     """Return how many observations of the pair are in quarantine."""
-    if not pipeline.store.exists(schemas.QUARANTINE, pair_id, ()):
-        return 0
-    return pipeline.store.info(schemas.QUARANTINE, pair_id, ()).rows
+    return len(readable(pipeline, schemas.QUARANTINE, pair_id, ()))
 
 
 def missing_pieces(pipeline: Pipeline, pair_id: str, day: str) -> list[str]:

@@ -146,6 +146,8 @@ def print_forecasts(console: Console, results: Iterable[Values]) -> None:
         print_table(console, rows, _forecast_columns(digits))
         if console.width < WIDE:
             console.print(f"[dim]{_made(result['horizons'])}[/]")
+        for text in result["damaged"]:
+            console.print(f"[yellow]Damaged:[/] {escape(text)}", soft_wrap=True)
 
 
 def _forecast_columns(digits: int) -> list[Column[tuple[Values, Values]]]:

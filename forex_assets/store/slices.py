@@ -10,7 +10,9 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -33,6 +35,7 @@ _SUFFIX = ".parquet"
 _WHOLE_TABLE = "all"
 _MAX_PARTITIONS = 4
 _BATCH = 64
+_READERS = min(4, os.cpu_count() or 1)
 _FOOTER = {
     name: f"forex.{name}".encode()
     for name in ("table", "pair", "key", "schema_version", "verdict", "meta", "written_at")
@@ -220,18 +223,46 @@ class SliceStore:
 
     def scan(self, table: Table, pair: str, keys: Iterable[Sequence[str]] | None = None) -> Iterator[ScannedSlice]:
         """Yield every slice with its rows as an Arrow table; a bad or unreadable one without rows but with why."""
-        for key in self.keys(table, pair) if keys is None else keys:
-            whole = tuple(key)
-            path = self._files.locate(_slice_name(table, pair, whole))
-            try:
-                info, rows = self._load(table, pair, whole, None)
-            except StoreError as error:
-                yield ScannedSlice(whole, path, None, None, error.message)
-                continue
-            if info.verdict.state == "bad":
-                yield ScannedSlice(whole, path, info, None, "; ".join(info.verdict.reasons) or "verdict bad")
-            else:
-                yield ScannedSlice(whole, path, info, rows, None)
+        wanted = iter(self.keys(table, pair) if keys is None else keys)
+        if not (batch := list(islice(wanted, 1))):
+            return
+        yield self._scan_one(table, pair, tuple(batch[0]))
+        # Decoding lets other threads run; a batch at a time, so that memory stays that of a batch.
+        with ThreadPoolExecutor(max_workers=_READERS, thread_name_prefix="scan") as pool:
+            while batch := list(islice(wanted, _BATCH * _READERS)):
+                yield from pool.map(lambda key: self._scan_one(table, pair, tuple(key)), batch)
+
+    def _scan_one(self, table: Table, pair: str, key: Key) -> ScannedSlice:
+        path = self._files.locate(_slice_name(table, pair, key))
+        try:
+            info, rows = self._load(table, pair, key, None)
+        except StoreError as error:
+            return ScannedSlice(key, path, None, None, error.message)
+        if info.verdict.state == "bad":
+            return ScannedSlice(key, path, info, None, "; ".join(info.verdict.reasons) or "verdict bad")
+        return ScannedSlice(key, path, info, rows, None)
+
+    def read_whole_ones(
+        self, table: Table, pair: str, keys: Iterable[Sequence[str]] | None = None
+    ) -> tuple[pd.DataFrame, tuple[str, ...]]:
+        """Return the rows of the slices that can be read, and of each that cannot, which and why.
+
+        For results made from many slices, of which one that is damaged or of another schema version must not stop the
+        others; the caller says what was left out.
+
+        Raises
+        ------
+        UnusableSliceError
+            When a slice has a bad verdict: that is a judgement, no damage.
+        """
+        import pyarrow as pa
+
+        scanned = list(self.scan(table, pair, keys))
+        if bad := [item.info for item in scanned if item.info is not None and item.rows is None]:
+            raise _unusable(bad, len(scanned))
+        parts = [item.rows for item in scanned if item.rows is not None]
+        left_out = tuple(f"{table.name} {'/'.join(item.key)}: {item.problem}" for item in scanned if item.rows is None)
+        return (_to_pandas(pa.concat_tables(parts)) if parts else table.empty()), left_out
 
     def info(self, table: Table, pair: str, key: Sequence[str]) -> SliceInfo:
         """Return what the footer of a slice says.

@@ -73,6 +73,7 @@ def day(price: float = 930.25) -> dict[str, Any]:
         "last_value": price,
         "last_event_date": "2025-06-13",
         "source": "embedded",
+        "damaged": [],
         "horizons": [
             {
                 "horizon": name,
