@@ -139,7 +139,7 @@ def _readings_of(tested: Sequence[Tested], days: Dates, policy: DriftPolicy, fra
             why[old] = np.array([f"its newest observation is {n} business days old" for n in age[old]], dtype=object)
         gone = ~few & ~old & ~np.isfinite(found.effect)
         why[gone] = "too many observations are missing, or none differs from another"
-        floor = floor_of(test, policy.floors)
+        floor = floor_of(sample.subject, test, policy.floors)
         below = -np.inf if test == "shape" else -floor
         out.append(Reading(test, sample.subject, UNITS[test], found.effect, floor, below, why, significant))
     return out

@@ -71,6 +71,8 @@ def samples_at(frames: Frames, target: Known, drivers: Mapping[str, Known], poli
             both, left, right = np.intersect1d(dates, days, return_indices=True)
             out.append(Sample(f"link_{name}", both, standard[left], ("link",), partner=own[right]))
     for name, scored in frames.scored.items():
+        if 2 * scored.steps > policy.recent_obs:
+            continue  # the recent window would hold one or two independent errors; the performance monitor waits longer
         scores = np.where(np.isfinite(scored.pit), normal_scores(scored.pit), np.nan)
         residual = np.clip(scored.error_sigma, -policy.clip_sigma, policy.clip_sigma)
         out.append(Sample(f"residual_{name}", scored.matured_on, residual, ("location", "scale"), scored.steps))

@@ -10,13 +10,15 @@ import numpy.typing as npt
 
 from forex_assets.monitoring.degradation import overlap_variance
 from forex_assets.monitoring.drift_samples import Sample, Test
-from forex_assets.monitoring.windows import dependence, ks_distance, ks_effective_p, lag_one, window_pairs
+from forex_assets.monitoring.windows import Rolling, ks_distance, ks_effective_p, window_pairs
 from forex_assets.settings.monitoring import DriftFloors, DriftPolicy
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 #: Lags over which a window's own dependence is estimated.
 LAGS = 20
+#: The same for sizes, which cluster longer.
+SIZE_LAGS = 60
 #: Variance of a correlation of fat-tailed, volatile moves over that of normal ones.
 CORRELATION_INFLATION = 1.5
 UNITS: dict[Test, str] = {
@@ -36,11 +38,11 @@ class Measured(NamedTuple):
     p_value: Floats
 
 
-def floor_of(test: Test, floors: DriftFloors) -> float:
-    """Return the effect below which a test is no drift."""
+def floor_of(subject: str, test: Test, floors: DriftFloors) -> float:
+    """Return the effect below which a test is no drift; the pair's own volatility has one of its own."""
     return {
         "location": floors.location_sigma,
-        "scale": floors.scale_log,
+        "scale": floors.volatility_log if subject == "volatility" else floors.scale_log,
         "shape": floors.shape_distance,
         "persistence": floors.persistence_correlation,
         "link": floors.link_correlation,
@@ -50,38 +52,49 @@ def floor_of(test: Test, floors: DriftFloors) -> float:
 def measure(sample: Sample, test: Test, ends: Ints, policy: DriftPolicy) -> Measured:
     """Return one test of one sample for the values known at each end (with enough of them)."""
     out = Measured(*(np.full(len(ends), np.nan) for _ in range(3)))
-    need = policy.baseline_obs + policy.recent_obs
-    enough = np.flatnonzero(ends >= need)
-    for part in np.array_split(enough, max(1, len(enough) // 2000)):
-        if not len(part):
-            continue
-        base, recent = window_pairs(sample.values, policy.baseline_obs, policy.recent_obs, ends[part])
-        missing = np.isnan(base).mean(axis=1) + np.isnan(recent).mean(axis=1)
-        base, recent = np.nan_to_num(base, nan=0.0), np.nan_to_num(recent, nan=0.0)
-        if test == "link":
-            assert sample.partner is not None
-            pairs = window_pairs(sample.partner, policy.baseline_obs, policy.recent_obs, ends[part])
-            missing = missing + np.isnan(pairs[0]).mean(axis=1) + np.isnan(pairs[1]).mean(axis=1)
-            partner = (np.nan_to_num(pairs[0], nan=0.0), np.nan_to_num(pairs[1], nan=0.0))
-            found = _link(base, recent, *partner)
-        else:
-            found = {"location": _location, "scale": _scale, "shape": _shape, "persistence": _persistence}[test](
-                base, recent, sample.steps
-            )
-        still = (np.ptp(base, axis=1) == 0) | (np.ptp(recent, axis=1) == 0)
-        good = (missing <= policy.max_missing_share) & ~still
-        for column, numbers in zip(out, found, strict=True):
-            column[part] = np.where(good, numbers, np.nan)
+    enough = np.flatnonzero(ends >= policy.baseline_obs + policy.recent_obs)
+    if not len(enough):
+        return out
+    last = ends[enough]
+    middle = last - policy.recent_obs
+    windows = _Windows(middle - policy.baseline_obs, middle, last)
+    series = [Rolling(np.abs(sample.values) if test == "scale" else sample.values)]
+    if test == "link":
+        assert sample.partner is not None
+        series.append(Rolling(sample.partner))
+    found = {"location": _location, "scale": _scale, "shape": _shape, "persistence": _persistence, "link": _link}[test](
+        series, windows, sample.steps
+    )
+    good = np.ones(len(last), dtype=bool)
+    for one in series:
+        share = one.missing_share(windows.first, middle) + one.missing_share(middle, last)
+        good &= (share <= policy.max_missing_share) & ~one.is_constant(windows.first, middle)
+        good &= ~one.is_constant(middle, last)
+    for column, numbers in zip(out, found, strict=True):
+        column[enough] = np.where(good, numbers, np.nan)
     return out
 
 
-def _inflation(base: Floats, recent: Floats, steps: float) -> Floats:
-    """Return how much dependence inflates the variance of the two windows' difference, over independence."""
-    m, n = recent.shape[1], base.shape[1]
+class _Windows(NamedTuple):
+    """Edges of the two windows: the baseline from ``first``, the recent one from ``middle`` to ``last``."""
+
+    first: Ints
+    middle: Ints
+    last: Ints
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Observations of the recent window and of the baseline."""
+        return int(self.last[0] - self.middle[0]), int(self.middle[0] - self.first[0])
+
+
+def _inflation(series: Rolling, at: _Windows, steps: float, lags: int = LAGS) -> Floats:
+    """Return the variance of the two windows' difference of means, in variances of one value."""
+    m, n = at.sizes
+    seen = series.dependence(at.first, at.middle, lags) * (1.0 / m + 1.0 / n)
     if steps <= 1:
-        return np.asarray(dependence(base, LAGS) * (1.0 / m + 1.0 / n))
-    known = overlap_variance(m, steps) + overlap_variance(n, steps)
-    return np.asarray(np.maximum(known, dependence(base, LAGS) * (1.0 / m + 1.0 / n)))
+        return seen
+    return np.asarray(np.maximum(overlap_variance(m, steps) + overlap_variance(n, steps), seen))
 
 
 def _two_sided(z: Floats) -> Floats:
@@ -90,56 +103,68 @@ def _two_sided(z: Floats) -> Floats:
     return np.asarray(2.0 * ndtr(-np.abs(z)), dtype=np.float64)
 
 
-def _location(base: Floats, recent: Floats, steps: float) -> Measured:
+def _location(series: list[Rolling], at: _Windows, steps: float) -> Measured:
+    x, n = series[0], at.sizes[1]
     with np.errstate(invalid="ignore", divide="ignore"):
-        effect = (recent.mean(axis=1) - base.mean(axis=1)) / base.std(axis=1, ddof=1)
-        error = np.sqrt(_inflation(base, recent, steps))
+        spread = np.sqrt(np.maximum(x.autocovariance(at.first, at.middle, 0), 0.0) / (n - 1))
+        effect = (x.mean(at.middle, at.last) - x.mean(at.first, at.middle)) / spread
+        error = np.sqrt(_inflation(x, at, steps))
         return Measured(effect, error, _two_sided(effect / error))
 
 
-def _scale(base: Floats, recent: Floats, steps: float) -> Measured:
-    size_b, size_r = np.abs(base - np.median(base, axis=1)[:, None]), np.abs(recent - np.median(base, axis=1)[:, None])
+def _scale(series: list[Rolling], at: _Windows, steps: float) -> Measured:
+    size, n = series[0], at.sizes[1]
     with np.errstate(invalid="ignore", divide="ignore"):
-        effect = np.log(size_r.mean(axis=1) / size_b.mean(axis=1))
-        spread = size_b.std(axis=1, ddof=1) / size_b.mean(axis=1)
-        error = spread * np.sqrt(_inflation(size_b, size_r, steps))
+        before = size.mean(at.first, at.middle)
+        effect = np.log(size.mean(at.middle, at.last) / before)
+        spread = np.sqrt(np.maximum(size.autocovariance(at.first, at.middle, 0), 0.0) / (n - 1)) / before
+        error = spread * np.sqrt(_inflation(size, at, steps, SIZE_LAGS))
         return Measured(effect, error, _two_sided(effect / error))
 
 
-def _shape(base: Floats, recent: Floats, steps: float) -> Measured:
-    def own_scale(x: Floats) -> Floats:
-        centred = x - np.median(x, axis=1)[:, None]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(centred / np.abs(centred).mean(axis=1)[:, None], dtype=np.float64)
-
-    with np.errstate(invalid="ignore"):
-        distance = ks_distance(own_scale(recent), own_scale(base))
-    m, n = recent.shape[1], base.shape[1]
+def _shape(series: list[Rolling], at: _Windows, steps: float) -> Measured:
+    x = series[0]
+    m, n = at.sizes
+    distance = np.empty(len(at.last))
+    for part in np.array_split(np.arange(len(at.last)), max(1, len(at.last) // 1000)):
+        base, recent = window_pairs(x.values, n, m, at.last[part])
+        with np.errstate(invalid="ignore"):
+            distance[part] = ks_distance(_own_scale(recent), _own_scale(base))
     # As many independent values as tell as much: both windows shrunk by the same factor.
-    shrink = (1.0 / m + 1.0 / n) / _inflation(base, recent, steps)
-    error = np.sqrt((1.0 / m + 1.0 / n) / shrink) / 2.0
-    return Measured(distance, error, ks_effective_p(distance, m * shrink, n * shrink))
+    variance = _inflation(x, at, steps)
+    shrink = (1.0 / m + 1.0 / n) / variance
+    return Measured(distance, np.sqrt(variance) / 2.0, ks_effective_p(distance, m * shrink, n * shrink))
 
 
-def _persistence(base: Floats, recent: Floats, steps: float) -> Measured:
-    m, n = recent.shape[1], base.shape[1]
-    after, before = lag_one(recent), lag_one(base)
-    with np.errstate(invalid="ignore"):
-        gap = np.arctanh(np.clip(after, -0.999, 0.999)) - np.arctanh(np.clip(before, -0.999, 0.999))
-    error = math.sqrt(CORRELATION_INFLATION * (1.0 / (m - 3) + 1.0 / (n - 3)))
-    return Measured(after - before, np.full(len(gap), error), _two_sided(gap / error))
-
-
-def _link(base: Floats, recent: Floats, partner_base: Floats, partner_recent: Floats) -> Measured:
-    m, n = recent.shape[1], base.shape[1]
-    after, before = _correlation(recent, partner_recent), _correlation(base, partner_base)
-    with np.errstate(invalid="ignore"):
-        gap = np.arctanh(np.clip(after, -0.999, 0.999)) - np.arctanh(np.clip(before, -0.999, 0.999))
-    error = math.sqrt(CORRELATION_INFLATION * (1.0 / (m - 3) + 1.0 / (n - 3)))
-    return Measured(after - before, np.full(len(gap), error), _two_sided(gap / error))
-
-
-def _correlation(x: Floats, y: Floats) -> Floats:
-    a, b = x - x.mean(axis=1)[:, None], y - y.mean(axis=1)[:, None]
+def _own_scale(x: Floats) -> Floats:
+    """Return each row about its own median, in its own mean size: what is left is shape."""
+    centred = x - np.median(x, axis=1)[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((a * b).sum(axis=1) / np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1)), dtype=np.float64)
+        return np.asarray(centred / np.abs(centred).mean(axis=1)[:, None], dtype=np.float64)
+
+
+def _persistence(series: list[Rolling], at: _Windows, steps: float) -> Measured:
+    x = series[0]
+    return _correlations(x.lag_one(at.middle, at.last), x.lag_one(at.first, at.middle), at)
+
+
+def _link(series: list[Rolling], at: _Windows, steps: float) -> Measured:
+    x, y = series
+    product = Rolling(x.values * y.values)
+
+    def correlation(first: Ints, last: Ints) -> Floats:
+        covariance = product.mean(first, last) - x.mean(first, last) * y.mean(first, last)
+        size = x.autocovariance(first, last, 0) * y.autocovariance(first, last, 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(covariance * (last - first) / np.sqrt(size), dtype=np.float64)
+
+    return _correlations(correlation(at.middle, at.last), correlation(at.first, at.middle), at)
+
+
+def _correlations(after: Floats, before: Floats, at: _Windows) -> Measured:
+    """Compare two correlations by Fisher's z, with the variance of fat-tailed moves."""
+    m, n = at.sizes
+    with np.errstate(invalid="ignore"):
+        gap = np.arctanh(np.clip(after, -0.999, 0.999)) - np.arctanh(np.clip(before, -0.999, 0.999))
+    error = math.sqrt(CORRELATION_INFLATION * (1.0 / (m - 3) + 1.0 / (n - 3)))
+    return Measured(after - before, np.full(len(gap), error), _two_sided(gap / error))

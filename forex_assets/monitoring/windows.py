@@ -36,7 +36,7 @@ def ks_distance(x: Floats, y: Floats) -> Floats:
     """Return the largest distance between two empirical distribution functions, row by row."""
     n1, n2 = x.shape[1], y.shape[1]
     both = np.concatenate([x, y], axis=1)
-    order = np.argsort(both, axis=1, kind="stable")
+    order = np.argsort(both, axis=1)
     step = np.where(order < n1, 1.0 / n1, -1.0 / n2)
     height = np.cumsum(step, axis=1)
     ordered = np.take_along_axis(both, order, axis=1)
@@ -124,24 +124,70 @@ def ljung_box_p(x: Floats, lags: int) -> Floats:
         return np.asarray(chdtrc(lags, n * (n + 2) * q), dtype=np.float64)
 
 
-def lag_one(x: Floats) -> Floats:
-    """Return the lag-1 autocorrelation of each row; NaN where a row does not vary."""
-    centred = x - x.mean(axis=1)[:, None]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((centred[:, 1:] * centred[:, :-1]).sum(axis=1) / (centred**2).sum(axis=1), dtype=np.float64)
+class Rolling:
+    """Sums over windows of one series, each read off cumulated sums: the cost does not grow with the window.
+
+    Missing values count as zero in every sum and are counted apart.
+    """
+
+    def __init__(self, values: Floats) -> None:
+        self.missing = _cumulated(np.isnan(values).astype(np.float64))
+        self.values = np.nan_to_num(values, nan=0.0)
+        self.total = _cumulated(self.values)
+        self.changes = _cumulated(
+            np.concatenate([[0.0], (np.diff(self.values) != 0.0).astype(np.float64)])[: len(values)]
+        )
+        self._products: dict[int, Floats] = {}
+
+    def products(self, lag: int) -> Floats:
+        """Return cumulated sums of each value times the one ``lag`` before it."""
+        if lag not in self._products:
+            product = np.zeros(len(self.values))
+            product[lag:] = self.values[lag:] * self.values[: len(self.values) - lag]
+            self._products[lag] = _cumulated(product)
+        return self._products[lag]
+
+    def mean(self, first: Ints, last: Ints) -> Floats:
+        """Return the mean of the values from ``first`` up to, not including, ``last``."""
+        return np.asarray((self.total[last] - self.total[first]) / (last - first), dtype=np.float64)
+
+    def missing_share(self, first: Ints, last: Ints) -> Floats:
+        """Return the share of missing values in each window."""
+        return np.asarray((self.missing[last] - self.missing[first]) / (last - first), dtype=np.float64)
+
+    def is_constant(self, first: Ints, last: Ints) -> npt.NDArray[np.bool_]:
+        """Return whether no value of a window differs from the one before it."""
+        return np.asarray(self.changes[last] == self.changes[np.minimum(first + 1, last)], dtype=np.bool_)
+
+    def autocovariance(self, first: Ints, last: Ints, lag: int) -> Floats:
+        """Return the sum of centred products at a lag within each window."""
+        mean = self.mean(first, last)
+        products = self.products(lag)
+        later, sooner = self.total[last] - self.total[first + lag], self.total[last - lag] - self.total[first]
+        return np.asarray(
+            products[last] - products[first + lag] - mean * (later + sooner) + (last - first - lag) * mean**2
+        )
+
+    def lag_one(self, first: Ints, last: Ints) -> Floats:
+        """Return the lag-1 autocorrelation of each window."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(self.autocovariance(first, last, 1) / self.autocovariance(first, last, 0))
+
+    def dependence(self, first: Ints, last: Ints, lags: int) -> Floats:
+        """Return by how much autocorrelation inflates the variance of each window's mean: Bartlett's 1 + 2 Σ w ρ.
+
+        Never below 1.
+        """
+        out = np.ones(len(first))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            total = self.autocovariance(first, last, 0)
+            for lag in range(1, lags + 1):
+                out += 2.0 * (1.0 - lag / (lags + 1)) * self.autocovariance(first, last, lag) / total
+        return np.asarray(np.maximum(np.nan_to_num(out, nan=1.0), 1.0), dtype=np.float64)
 
 
-def dependence(x: Floats, lags: int, floor: float = 1.0) -> Floats:
-    """Return by how much autocorrelation inflates the variance of each row's mean: Bartlett's 1 + 2 Σ w ρ."""
-    n = x.shape[1]
-    centred = x - x.mean(axis=1)[:, None]
-    total = (centred**2).sum(axis=1)
-    out = np.ones(len(x))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        for lag in range(1, min(lags, n - 1) + 1):
-            rho = (centred[:, lag:] * centred[:, :-lag]).sum(axis=1) / total
-            out += 2.0 * (1.0 - lag / (lags + 1)) * rho
-    return np.asarray(np.maximum(np.nan_to_num(out, nan=1.0), floor), dtype=np.float64)
+def _cumulated(values: Floats) -> Floats:
+    return np.concatenate([[0.0], np.cumsum(values)])
 
 
 def benjamini_hochberg(p: Floats, share: float) -> npt.NDArray[np.bool_]:
