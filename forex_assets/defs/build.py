@@ -9,6 +9,7 @@ from dagster_duckdb import DuckDBResource
 
 from forex_assets.defs import (
     checks,
+    deployment,
     evaluation,
     forecasts,
     jobs,
@@ -45,7 +46,7 @@ def build_definitions(settings: Settings, *, store: SliceStore | None = None) ->
             assets=[
                 asset
                 for pair in pairs
-                for room in (market_data, forecasts, evaluation, reports)
+                for room in (market_data, forecasts, evaluation, deployment, reports)
                 for asset in room.build(pipeline, pair)
             ]
             + [reports.build_warehouse(pipeline)],
@@ -56,7 +57,11 @@ def build_definitions(settings: Settings, *, store: SliceStore | None = None) ->
             ],
             jobs=[job for pair in pairs for job in jobs.build(settings, pair)] + [jobs.build_warehouse()],
             schedules=[schedule for pair in pairs for schedule in schedules.build(pipeline, pair)],
-            sensors=[sensor for pair in pairs for sensor in sensors.build(pipeline, pair)]
+            sensors=[
+                sensor
+                for pair in pairs
+                for sensor in (*sensors.build(pipeline, pair), deployment.build_sensor(pipeline, pair))
+            ]
             + [sensors.build_failure_sensor(settings)],
             resources={
                 SLICE_IO: SliceIOManager(pipeline.store),

@@ -18,6 +18,8 @@ PERFORMANCE = "performance"
 REPORT = "desk_report"
 VALIDATION = "weekly_validation"
 OBSERVE = "observe_config"
+DEPLOY = "deployment"
+PROBATION = "probation"
 WAREHOUSE_JOB = "warehouse"
 
 FAMILIES: dict[str, tuple[str, ...]] = {
@@ -27,10 +29,19 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     BACKTEST: ("backtest", "interval_calibration"),
     FORECAST: ("forecast",),
     EVALUATION: ("evaluation",),
-    PERFORMANCE: ("performance_report",),
-    VALIDATION: ("backtest", "interval_calibration", "performance_report"),
+    PERFORMANCE: ("performance_report", "model_comparison", "reliability", "performance_slices"),
+    VALIDATION: (
+        "backtest",
+        "interval_calibration",
+        "performance_report",
+        "model_comparison",
+        "reliability",
+        "performance_slices",
+    ),
     REPORT: ("desk_report",),
     OBSERVE: ("active_config",),
+    DEPLOY: ("deployed_config",),
+    PROBATION: ("post_deployment_health",),
 }
 MEANING = {
     MARKET: "Ask the sources, judge quality, and snapshot what is known per business day.",
@@ -43,6 +54,8 @@ MEANING = {
     VALIDATION: "Weekly: backtest, width factors and scores anew, per horizon.",
     REPORT: "Write the desk report of a business day.",
     OBSERVE: "Record which configuration each horizon uses.",
+    DEPLOY: "Deploy validated candidates, after a re-read of gate, checks and guards.",
+    PROBATION: "Watch promoted versions, and roll back those that disappoint.",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -128,4 +128,5 @@ def resolve(
 
 
 def _plain(variant: Variant) -> dict[str, Any]:
-    return {**asdict(variant), "parameters": dict(variant.parameters)}
+    names = ("label", "model", "version")
+    return {"parameters": dict(variant.parameters)} | {name: getattr(variant, name) for name in names}

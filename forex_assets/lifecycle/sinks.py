@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forex_assets.errors import ForexError, StoreError
@@ -24,6 +24,7 @@ from forex_assets.store.files import explain, write_file
 from forex_assets.store.locks import FileLock
 
 Deliver = Callable[[Change], str]
+Credentials = Callable[[], tuple[str, str] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,11 @@ class Sinks:
     main_pair:
         Pair whose classic files stand in the folder itself; other pairs' in a folder of their own.
     credentials:
-        User and password of the SMTP server, or None.
+        Returns user and password of the SMTP server, or None; asked when a mail is sent.
     """
 
     def __init__(
-        self, home: Path, settings: SinkSettings, *, main_pair: str, credentials: tuple[str, str] | None = None
+        self, home: Path, settings: SinkSettings, *, main_pair: str, credentials: Credentials = lambda: None
     ) -> None:
         self._store = LifecycleStore(home)
         self._path = self._store.root / "sinks.json"
@@ -65,7 +66,7 @@ class Sinks:
             self._sinks["git"] = lambda change: git_sink.deliver(change, settings, main_pair)
         if settings.mail.mode != "off":
             mail = settings.mail
-            self._sinks["mail"] = lambda change: mail_sink.deliver(change, mail, home, credentials)
+            self._sinks["mail"] = lambda change: mail_sink.deliver(change, mail, home, credentials())
 
     def tell(self, scope: str, *, now: dt.datetime) -> list[Told]:
         """Hand every change that a sink has not been told of to it; never raises for a sink that fails.
@@ -101,34 +102,35 @@ class Sinks:
             if failed:
                 told.append(Told(name, change.subject, change.generation, "waiting", failed))
                 continue
+            last = not any(
+                other.generation == change.generation and other.subject > change.subject for other in changes
+            )
             try:
-                detail = deliver(change)
-                state = "told"
+                detail, state = deliver(change), "told"
+                if last:
+                    places[place] = change.generation
+                    self._remember(places)
             except (ForexError, OSError) as error:
                 failed = detail = str(error)
                 state = "failed"
-            told.append(Told(name, change.subject, change.generation, state, detail))
-            self._note(told[-1], now)
-            if state == "told":
-                last_of_generation = not any(
-                    other.generation == change.generation and other.subject > change.subject for other in changes
-                )
-                if last_of_generation:
-                    places[place] = change.generation
-                    self._remember(places)
+            told.append(self._noted(Told(name, change.subject, change.generation, state, detail), now))
         return told
 
-    def _note(self, told: Told, now: dt.datetime) -> None:
-        """Record a failure once, and the success that ends it."""
+    def _noted(self, told: Told, now: dt.datetime) -> Told:
+        """Record a failure once, and the success that ends it; return what is to be shown."""
         earlier = [
             entry.outcome["state"]
             for entry in self._store.ledger.entries(subject=told.subject, kinds=["sink"], limit=50)
             if (entry.outcome["sink"], entry.outcome["generation"]) == (told.sink, told.generation)
         ]
         if (earlier[-1] if earlier else "told") == told.state:
-            return
+            return told
         outcome = {"sink": told.sink, "generation": told.generation, "state": told.state}
-        self._store.ledger.append(Decision("sink", told.subject, outcome, [told.detail or told.state]), now=now)
+        try:
+            self._store.ledger.append(Decision("sink", told.subject, outcome, [told.detail or told.state]), now=now)
+        except StoreError as error:
+            return replace(told, detail=f"{told.detail} (not recorded: {error.message})")
+        return told
 
     def _changes(self, scope: str, after: int) -> list[Change]:
         state = self._store.state(scope)

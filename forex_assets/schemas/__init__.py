@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from forex_assets.schemas.columns import PROVENANCE
 from forex_assets.schemas.evaluation import EVALUATION, PERFORMANCE_REPORT, REPORT_INDEX
+from forex_assets.schemas.evidence import MODEL_COMPARISON, PERFORMANCE_SLICES, RELIABILITY
 from forex_assets.schemas.forecasts import BACKTEST, FORECAST, INTERVAL_CALIBRATION
+from forex_assets.schemas.lifecycle import DEPLOYED_CONFIG, POST_DEPLOYMENT_HEALTH
 from forex_assets.schemas.market import BARS, DRIVERS, OBSERVATIONS, QUARANTINE, SOURCE_STATUS
 from forex_assets.schemas.table import Column, Kind, Table
 from forex_assets.schemas.vintages import QUARANTINE_RELEASE
@@ -29,6 +31,11 @@ TABLES: dict[str, Table] = {
         EVALUATION,
         INTERVAL_CALIBRATION,
         PERFORMANCE_REPORT,
+        MODEL_COMPARISON,
+        RELIABILITY,
+        PERFORMANCE_SLICES,
+        DEPLOYED_CONFIG,
+        POST_DEPLOYMENT_HEALTH,
         REPORT_INDEX,
     )
 }
@@ -36,15 +43,20 @@ TABLES: dict[str, Table] = {
 __all__ = [
     "BACKTEST",
     "BARS",
+    "DEPLOYED_CONFIG",
     "DRIVERS",
     "EVALUATION",
     "FORECAST",
     "INTERVAL_CALIBRATION",
+    "MODEL_COMPARISON",
     "OBSERVATIONS",
     "PERFORMANCE_REPORT",
+    "PERFORMANCE_SLICES",
+    "POST_DEPLOYMENT_HEALTH",
     "PROVENANCE",
     "QUARANTINE",
     "QUARANTINE_RELEASE",
+    "RELIABILITY",
     "REPORT_INDEX",
     "SOURCE_STATUS",
     "TABLES",

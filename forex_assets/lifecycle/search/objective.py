@@ -20,6 +20,7 @@ from forex_assets.forecasting.contract import (
     Origins,
     PriceHistory,
     QuantilePaths,
+    as_day,
     make_origins,
 )
 from forex_assets.forecasting.models import blend
@@ -134,7 +135,7 @@ class Evaluator:
         self.history = history
         self.horizon_days = horizon_days
         self.days = np.asarray(days, dtype="datetime64[D]")
-        self.as_of = np.datetime64(as_of, "D")
+        self.as_of = as_day(as_of)
         self.max_age = max_age
         self.seed = seed
         self._cache = cache
@@ -276,16 +277,14 @@ class Evaluator:
 def _score(
     origins: Dates, matured: Dates, mean: Floats, quantiles: Floats, actual: Floats, last_value: Floats, steps: int
 ) -> Losses:
-    scores = score_rows(mean, quantiles, actual)
+    scores = {name: values.astype(np.float64) for name, values in score_rows(mean, quantiles, actual).items()}
     percent = 100.0 / last_value
     return Losses(
         origins=origins,
         matured=matured,
-        crps=np.asarray(scores["crps"] * percent, dtype=np.float64),
-        interval_score=np.asarray(scores["interval_score_95"] * percent, dtype=np.float64),
-        **{name: scores[name].astype(np.float64) for name in ("covered_80", "covered_95", "below_95", "above_95")},
-        error_sigma=np.asarray(scores["error_sigma"], dtype=np.float64),
-        error=np.asarray(scores["error"], dtype=np.float64),
+        crps=scores["crps"] * percent,
+        interval_score=scores["interval_score_95"] * percent,
+        **{name: scores[name] for name in ("covered_80", "covered_95", "below_95", "above_95", "error_sigma", "error")},
         actual=actual,
         steps=steps,
     )

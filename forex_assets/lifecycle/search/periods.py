@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forex_assets.errors import DataError
+from forex_assets.forecasting.contract import as_day
 
 Rows = npt.NDArray[np.bool_]
 
@@ -59,7 +60,7 @@ def lay_periods(
     DataError
         When the history is too short to hold a search before selection and gate.
     """
-    end = np.datetime64(as_of, "D")
+    end = as_day(as_of)
     gate_start = end - np.timedelta64(gate_days, "D")
     selection_start = gate_start - np.timedelta64(selection_days + horizon_days, "D")
     search_start = max(selection_start - np.timedelta64(round(history_years * 365.25), "D"), first_day)
