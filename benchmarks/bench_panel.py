@@ -10,7 +10,7 @@ are to ``random_walk`` on the same targets, each pair's losses over its random w
 their 95% intervals come from a stationary bootstrap over dates, blocks of half a year on average, with all pairs and
 tenors of a date drawn together (percentiles). ``evaluation.inference`` gives wider ones, which allow for a result that
 rests on one storm; they stand in the JSON as ``guarded``, and per tenor.
-``mean of three`` is the equal-weight mean of the quantiles of ``champion_zero``, ``gjr_t`` and ``loghar``.
+``ensemble`` is what the desk gets. Beside it: equal weights, its centre on the last value, and without the VIX.
 
     python benchmarks/bench_panel.py [--period 2018-on] [--out benchmarks/results/panel.json]
 """
@@ -33,10 +33,14 @@ from forex_assets.clock import calendar_for
 from forex_assets.evaluation.inference import BOOTSTRAP_DRAWS, ratio_intervals
 from forex_assets.evaluation.scores import crps_from_quantiles, interval_score
 from forex_assets.forecasting.backtest import run_backtest
-from forex_assets.forecasting.contract import PriceHistory
-from forex_assets.forecasting.panel.artefacts import using
-from forex_assets.forecasting.panel.features import Driver
-from forex_assets.forecasting.panel.fit import PanelConfig, fit_panel
+from forex_assets.forecasting.contract import DriverHistory, PriceHistory
+from forex_assets.forecasting.ensemble import artefacts as ensemble_artefacts
+from forex_assets.forecasting.ensemble.learn import EnsembleConfig
+from forex_assets.forecasting.ensemble.weights import WeightConfig
+from forex_assets.forecasting.panel import artefacts as panel_artefacts
+from forex_assets.forecasting.panel import build
+from forex_assets.forecasting.panel.fit import PanelConfig
+from forex_assets.forecasting.panel.index import panel_index
 from forex_assets.forecasting.panel.prices import (
     CURRENCIES,
     EMERGING,
@@ -44,6 +48,7 @@ from forex_assets.forecasting.panel.prices import (
     ecb_price_history,
     pair_id,
     panel_histories,
+    rate_drivers,
 )
 from forex_assets.forecasting.registry import ModelChoice
 from forex_assets.levels import QUANTILE_COLUMNS
@@ -55,8 +60,17 @@ from forex_assets.settings import load_settings
 HORIZONS = (7, 15, 30, 90)
 LAST_DAY = dt.date(2025, 6, 13)
 PERIODS = {"2018-on": ("2018-01-01", "2099-12-31"), "to-2017": ("2006-01-01", "2017-12-31")}
-MEAN_OF = ("champion_zero", "gjr_t", "loghar")
-MEAN = "mean of three"
+VARIANTS: dict[str, ModelChoice] = {
+    "ensemble, equal weights": ModelChoice("ensemble", {"weights": "equal"}, "ensemble, equal weights"),
+    "ensemble, centred on spot": ModelChoice("ensemble", {"centre": "last"}, "ensemble, centred on spot"),
+    "ensemble, no corrections": ModelChoice("ensemble", {"correction": "never"}, "ensemble, no corrections"),
+    "six-model mean": ModelChoice(
+        "ensemble",
+        {"members": "champion_zero,gjr_t,loghar,garch_t,egarch_t,rw_empirical", "weights": "equal"},
+        "six-model mean",
+    ),
+}
+WITHOUT_VIX = ("loghar", "ensemble")
 BLOCK_ORIGINS = 26
 Q = list(QUANTILE_COLUMNS)
 NOW = dt.datetime(2025, 6, 13, tzinfo=dt.UTC)
@@ -71,6 +85,12 @@ def folder_history(series: str, last: dt.date) -> PriceHistory | None:
     frame = source.fetch(FetchRequest(spec, FIRST_DAY.astype(object), last)).frame
     days = frame["event_date"].to_numpy().astype("datetime64[D]")
     return PriceHistory(series, calendar_for(spec.calendar), days, available_at(spec, days), frame["value"].to_numpy())
+
+
+def vix_history(last: dt.date) -> DriverHistory | None:
+    """Return the VIX of FOREX_DATA_DIR up to a date, or None without that folder."""
+    held = folder_history("vix", last)
+    return held and DriverHistory("vix", held.calendar, held.event_date, held.available_at, held.value)
 
 
 def rows_of(history: PriceHistory, models: list[str | ModelChoice], start: str, last: dt.date) -> pd.DataFrame:
@@ -88,14 +108,6 @@ def rows_of(history: PriceHistory, models: list[str | ModelChoice], start: str, 
         )
         parts.append(rows[rows["as_of"] >= start].dropna(subset=["actual"]))
     rows = pd.concat(parts, ignore_index=True)
-    names = set(rows["model"])
-    if set(MEAN_OF) <= names:
-        key = ["horizon", "as_of"]
-        members = rows[rows["model"].isin(MEAN_OF)]
-        mean = members.groupby(key)[["mean", *Q]].mean().reset_index()
-        rest = [name for name in rows.columns if name not in ("mean", *Q)]
-        made = members[members["model"] == MEAN_OF[0]][rest].merge(mean, on=key).assign(model=MEAN)
-        rows = pd.concat([rows, made[rows.columns]], ignore_index=True)
     actual = rows["actual"].to_numpy()
     rows["interval_score"] = interval_score(actual, rows["q025"].to_numpy(), rows["q975"].to_numpy(), 95)
     rows["crps"] = crps_from_quantiles(actual, rows[Q].to_numpy())
@@ -203,29 +215,46 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--period", choices=sorted(PERIODS), default="2018-on")
     parser.add_argument("--out", type=Path, default=None)
-    parser.add_argument("--models", default="random_walk,champion_zero,gjr_t,loghar,loghar without VIX")
+    parser.add_argument(
+        "--models",
+        default="random_walk,champion_zero,gjr_t,loghar,ensemble,ensemble; equal weights,ensemble; centred on spot",
+        help="names separated by commas; a semicolon stands for the comma inside a name",
+    )
+    parser.add_argument("--fits", type=Path, default=None, help="folder of fits made before, instead of learning them")
     parser.add_argument("--config", default="{}", help="JSON of PanelConfig fields, for choosing them on data to 2017")
+    parser.add_argument("--weights", default="{}", help="JSON of WeightConfig fields, the same")
     options = parser.parse_args()
     start, end = PERIODS[options.period]
     last = min(LAST_DAY, dt.date.fromisoformat(end))
     models: list[str | ModelChoice] = [
-        ModelChoice("loghar", {"vix": "never"}, name) if name == "loghar without VIX" else name
-        for name in options.models.split(",")
+        VARIANTS.get(name, name) for name in (item.replace(";", ",") for item in options.models.split(","))
     ]
     started = time.perf_counter()
     panel = panel_histories(last)
-    vix = folder_history("vix", last)
-    fit = fit_panel(
-        panel, Driver.of(vix) if vix else None, through=last, config=PanelConfig(**json.loads(options.config))
-    )
+    vix = vix_history(last)
+    if options.fits:
+        fit, learned = panel_artefacts.PanelFit.load(options.fits), ensemble_artefacts.EnsembleFit.load(options.fits)
+    else:
+        fit, learned = build.make(
+            last,
+            vix,
+            histories=panel,
+            panel=PanelConfig(**json.loads(options.config)),
+            ensemble=EnsembleConfig(weights=WeightConfig(**json.loads(options.weights))),
+        )
     print(f"pooled fits of {len(panel)} pairs{'' if vix else ' (no VIX)'}: {time.perf_counter() - started:.1f} s")
+    rates = rate_drivers(last)
+    market = {"vix": vix, **panel_index(panel)} if vix else {}
     close = folder_history("usdclp_close", last)
     extra = {"usdtry": ecb_price_history("TRY", last), **({"usdclp_close": close} if close else {})}
-    with using(fit):
-        rows = pd.concat(
-            [rows_of(history, models, start, last).assign(pair=name) for name, history in {**panel, **extra}.items()],
-            ignore_index=True,
-        )
+    with panel_artefacts.using(fit), ensemble_artefacts.using(learned):
+        parts = []
+        for name, history in {**panel, **extra}.items():
+            parts.append(rows_of(history.with_drivers({**rates, **market}), models, start, last).assign(pair=name))
+            if market:
+                plain: list[str | ModelChoice] = [ModelChoice(m, {}, f"{m} without VIX") for m in WITHOUT_VIX]
+                parts.append(rows_of(history.with_drivers(rates), plain, start, last).assign(pair=name))
+        rows = pd.concat(parts, ignore_index=True)
     emerging = [pair_id(currency) for currency in EMERGING]
     groups = {
         f"{len(CURRENCIES)} USD pairs and USD/CLP (fixing)": list(panel),

@@ -113,13 +113,12 @@ def learn_factors(
     done = np.flatnonzero(~np.isnat(matured_on) & np.isfinite(actual))
     done = done[np.lexsort((target_date[done], matured_on[done]))]
     matured, target = matured_on[done], target_date[done]
-    moves, spread = _standardise(actual[done], quantiles[done])
+    moves, spread = standardise(actual[done], quantiles[done])
     starts = _month_starts(matured, as_day(through))
     r = len(starts)
     last = np.searchsorted(matured, starts, side="left")
     first = np.searchsorted(matured, _years_before(starts, WINDOW_YEARS), side="left")
-    loss_low = _grid_losses(moves, spread, range(_OUTER))
-    loss_high = _grid_losses(moves, spread, range(len(QUANTILE_LEVELS) - _OUTER, len(QUANTILE_LEVELS)))
+    grid = grid_factors(moves, spread)
     n = last - first
     n_effective = np.zeros(r)
     learned = np.full(r, np.datetime64("NaT", "D"))
@@ -128,8 +127,8 @@ def learn_factors(
         n_effective[i] = min(float(n[i]), 1.0 + max(float(span), 0.0) / horizon_days)
         learned[i] = matured[last[i] - 1]
     weight = np.where(n_effective >= MIN_TENORS, n_effective / (n_effective + SHRINKAGE_TENORS), 0.0)
-    lower = 1.0 + weight * (_best(loss_low, first, last) - 1.0)
-    upper = 1.0 + weight * (_best(loss_high, first, last) - 1.0)
+    lower = 1.0 + weight * (_best(grid.lower, first, last) - 1.0)
+    upper = 1.0 + weight * (_best(grid.upper, first, last) - 1.0)
     kept = n > 0
     shares: dict[str, list[float]] = {name: [] for name in _SHARES}
     for i in np.flatnonzero(kept):
@@ -160,7 +159,7 @@ _SHARES = tuple(
 )
 
 
-def _standardise(actual: Floats, quantiles: Floats) -> tuple[Floats, Floats]:
+def standardise(actual: Floats, quantiles: Floats) -> tuple[Floats, Floats]:
     """Return log distances of outcome and quantiles from the median, in each forecast's own sigma."""
     log_q = np.log(quantiles)
     median = log_q[:, MEDIAN_INDEX]
@@ -190,6 +189,27 @@ def _grid_losses(moves: Floats, spread: Floats, columns: Sequence[int]) -> Float
         out[1:] += np.maximum(level * miss, (level - 1.0) * miss)
     np.cumsum(out, axis=0, out=out)
     return out
+
+
+@dataclass(frozen=True)
+class GridLosses:
+    """Cumulated losses of both sides by grid factor, for errors in a fixed order."""
+
+    lower: Floats
+    upper: Floats
+
+    def best(self, first: int, last: int) -> tuple[float, float]:
+        """Return the factors below and above that lost least on errors ``first`` to ``last``."""
+        at = np.array([first]), np.array([last])
+        return float(_best(self.lower, *at)[0]), float(_best(self.upper, *at)[0])
+
+
+def grid_factors(moves: Floats, spread: Floats) -> GridLosses:
+    """Return what every factor of the grid loses on the outer levels of each side, cumulated over the errors."""
+    count = len(QUANTILE_LEVELS)
+    return GridLosses(
+        _grid_losses(moves, spread, range(_OUTER)), _grid_losses(moves, spread, range(count - _OUTER, count))
+    )
 
 
 def _best(losses: Floats, first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]) -> Floats:
@@ -303,6 +323,10 @@ def factors_frame(factors: Factors, pair: str, horizon_days: int, model: str) ->
             "pair": pd.Series([pair] * len(factors.n), dtype=object),
             "horizon": np.full(len(factors.n), horizon_days, dtype=np.int64),
             "model": pd.Series([model] * len(factors.n), dtype=object),
+            "scope": pd.Series(["pair"] * len(factors.n), dtype=object),
+            "condition": pd.Series(["all"] * len(factors.n), dtype=object),
+            "used": np.ones(len(factors.n), dtype=bool),
+            "reason": pd.Series(["always used: shrunk to 1 by its evidence"] * len(factors.n), dtype=object),
             "valid_from": factors.valid_from.astype("datetime64[ns]"),
             "learned_through": factors.learned_through.astype("datetime64[ns]"),
             "n": factors.n,

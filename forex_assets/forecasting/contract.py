@@ -37,6 +37,8 @@ MIN_VALUES = 61
 GROSS_MOVE_LOG = float(np.log(3.0))
 """A one-observation move beyond a factor of 3 is a wrong unit or a wrong value, not a market move."""
 FLAT_WINDOW = 60
+#: The last observations may stretch over this many times as many sessions; sparser ones are no daily history.
+MAX_GAP_FACTOR = 2
 """An origin whose last 60 returns are all zero has no volatility to forecast from."""
 
 
@@ -231,6 +233,11 @@ class PriceHistory:
             self.pair, self.calendar, self.event_date, self.available_at, self.value, self.withdrawn_at, drivers
         )
 
+    @property
+    def revised_at(self) -> Instants:
+        """Return the instants at which what is known changed other than by growing at its end."""
+        return self._breaks
+
     def _epoch_breaks(self) -> Instants:
         """Return the instants at which what is known changes other than by growing at its end."""
         breaks = [self.withdrawn_at[~np.isnat(self.withdrawn_at)]]
@@ -413,6 +420,35 @@ class Origins:
     def __len__(self) -> int:
         return len(self.as_of)
 
+    @property
+    def known_count(self) -> Ints:
+        """Return how many values are known at each origin, shape (m,)."""
+        count = np.zeros(len(self), dtype=np.int64)
+        for group in self.groups:
+            count[group.positions] = group.ends
+        return count
+
+    def subset(self, positions: Ints) -> Origins:
+        """Return the origins at growing positions, as they are."""
+        place = np.full(len(self), -1, dtype=np.int64)
+        place[positions] = np.arange(len(positions))
+        groups = []
+        for group in self.groups:
+            kept = place[group.positions] >= 0
+            if kept.any():
+                groups.append(OriginGroup(group.series, place[group.positions[kept]], group.ends[kept]))
+        return Origins(
+            pair=self.pair,
+            horizon_days=self.horizon_days,
+            as_of=self.as_of[positions],
+            target_date=self.target_date[positions],
+            last_event_date=self.last_event_date[positions],
+            last_value=self.last_value[positions],
+            steps=self.steps[positions],
+            groups=tuple(groups),
+            dropped=self.dropped,
+        )
+
     def known(self, position: int) -> tuple[Dates, Floats]:
         """Return dates and values known at one origin: for models that treat origins one by one."""
         for group in self.groups:
@@ -459,6 +495,7 @@ def make_origins(
     horizon_days = _checked_horizon(horizon_days)
     days = np.atleast_1d(np.asarray(as_of, dtype="datetime64[D]"))
     m = len(days)
+    window_start = np.full(m, np.datetime64("NaT", "D"))
     last_event = np.full(m, np.datetime64("NaT", "D"))
     last_value = np.full(m, np.nan)
     count, gross, moves = (np.zeros(m, dtype=np.int64) for _ in range(3))
@@ -471,13 +508,15 @@ def make_origins(
         count[at] = ends
         gross[at] = series.gross_moves[ends]
         moves[at] = series.moved[ends] - series.moved[np.maximum(ends - FLAT_WINDOW, 0)]
+        window_start[at[some]] = series.event_date[np.maximum(ends[some] - 1 - FLAT_WINDOW, 0)]
     target = target_dates(days, horizon_days, history.calendar).astype("datetime64[D]") if m else days
     known = count > 0
     age = np.zeros(m, dtype=np.int64)
-    steps = np.zeros(m, dtype=np.int64)
+    steps, stretch = np.zeros(m, dtype=np.int64), np.zeros(m, dtype=np.int64)
     if known.any():
         age[known] = history.calendar.count(last_event[known], days[known])
         steps[known] = history.calendar.count(last_event[known], target[known])
+        stretch[known] = history.calendar.count(window_start[known], last_event[known])
     problems: list[tuple[str, npt.NDArray[np.bool_], Callable[[int], str], str]] = [
         (
             "too_short",
@@ -492,6 +531,15 @@ def make_origins(
                 f"the last value is dated {last_event[i]}, {age[i]} business days before; at most {max_age} allowed"
             ),
             "fetch newer data, or choose a day closer to the last value.",
+        ),
+        (
+            "gappy",
+            stretch > MAX_GAP_FACTOR * np.minimum(count, FLAT_WINDOW),
+            lambda i: (
+                f"the last {min(int(count[i]), FLAT_WINDOW)} values stretch over {stretch[i]} business days; at most "
+                f"{MAX_GAP_FACTOR} a value are allowed, since volatility is taken from daily moves"
+            ),
+            "fill the gap from another source, or choose a day after 60 regular values.",
         ),
         (
             "gross_jump",
@@ -643,6 +691,9 @@ class Capabilities:
         their backtests take fewer origins.
     needs:
         What it cannot run without besides prices: ``checkpoint``.
+    centre:
+        ``last`` when its point forecast is the last value by construction: an ensemble puts it on the pair's carry
+        where there is one. ``own``: it says itself where the centre is.
     """
 
     family: Literal["parametric", "empirical", "ensemble", "sampling", "quantile"]
@@ -654,6 +705,7 @@ class Capabilities:
     calibrated: bool = False
     bulk: bool = True
     needs: tuple[str, ...] = ()
+    centre: Literal["last", "own"] = "own"
 
 
 @dataclass(frozen=True)

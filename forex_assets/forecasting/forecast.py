@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +11,7 @@ import numpy as np
 from forex_assets.errors import ValidationError
 from forex_assets.forecasting.calibration import apply, factors_from_frame
 from forex_assets.forecasting.contract import Dates, PriceHistory, make_origins
-from forex_assets.forecasting.prediction import Predictor, min_history
+from forex_assets.forecasting.prediction import Composition, Predictor, min_history
 from forex_assets.forecasting.registry import ModelChoice, choices, get_model
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.schemas import FORECAST
@@ -96,7 +97,8 @@ def make_forecast(
         if get_model(choice.model).capabilities.calibrated and calibration is not None:
             lower, upper, since = factors_from_frame(calibration, choice.name, origins.horizon_days).at(origins.as_of)
             quantiles = apply(quantiles, lower[:, None], upper[:, None])
-        parts.append((rank, choice.name, paths.mean[kept], quantiles[kept], since[row]))
+        told = composition_columns(predictor.compositions.get(choice.name), m)
+        parts.append((rank, choice.name, paths.mean[kept], quantiles[kept], since[row], *(item[row] for item in told)))
     step_date = history.calendar.add(origins.last_event_date[row], column + 1)
     frame = _frame(origins, row, column + 1, step_date, parts, active_model, reconstructed)
     if unusable == "drop":
@@ -104,12 +106,30 @@ def make_forecast(
     return frame
 
 
+def composition_columns(made_of: Composition | None, m: int) -> tuple[Any, Any, Any]:
+    """Return the columns ``carried_by``, ``left_out`` and ``degraded`` of m origins; empty for a model of its own."""
+    carried, left_out = np.full(m, None, dtype=object), np.full(m, None, dtype=object)
+    if made_of is None:
+        return carried, left_out, np.zeros(m, dtype=bool)
+    texts: dict[int, str] = {}
+    for i in range(m):
+        shares = {
+            name: round(float(share), 4)
+            for name, share in zip(made_of.members, made_of.weights[i], strict=True)
+            if share > 0
+        }
+        carried[i] = json.dumps(shares)
+        told = made_of.left_out[i]
+        left_out[i] = texts.setdefault(id(told), json.dumps(dict(sorted(told.items())), ensure_ascii=False))
+    return carried, left_out, made_of.degraded
+
+
 def _frame(
     origins: Any,
     row: Any,
     step: Any,
     step_date: Dates,
-    parts: list[tuple[int, str, Any, Any, Any]],
+    parts: list[tuple[Any, ...]],
     active_model: str,
     reconstructed: bool,
 ) -> pd.DataFrame:
@@ -117,7 +137,7 @@ def _frame(
 
     n = len(row)
     frames = []
-    for rank, name, mean, quantiles, since in parts:
+    for rank, name, mean, quantiles, since, carried_by, left_out, degraded in parts:
         frames.append(
             pd.DataFrame(
                 {
@@ -136,6 +156,9 @@ def _frame(
                     "is_active": np.full(n, name == active_model),
                     "calibrated_from": since.astype("datetime64[ns]"),
                     "reconstructed": np.full(n, reconstructed),
+                    "carried_by": carried_by,
+                    "left_out": left_out,
+                    "degraded": degraded,
                     "_rank": rank,
                 }
             )

@@ -1,13 +1,18 @@
-"""Run several models on the same origins, each base once, with calibrated factors where a model has them."""
+"""Run several models on the same origins, each base once; what composed models made theirs of is kept beside."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
 
 from forex_assets.errors import DataError
 from forex_assets.forecasting.contract import (
     EnsembleModel,
+    Floats,
     Ints,
     Model,
     OriginRandom,
@@ -17,6 +22,37 @@ from forex_assets.forecasting.contract import (
     check_paths,
 )
 from forex_assets.forecasting.registry import ModelChoice, get_model, resolve_parameters
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Which members carry a composed forecast at each origin, and why others do not.
+
+    Attributes
+    ----------
+    members:
+        Models in the mean where they may be.
+    weights:
+        Their shares in the forecast of the target date, shape (m, k); each row adds up to 1.
+    degraded:
+        True where a member that should carry weight failed, shape (m,).
+    left_out:
+        One mapping per origin: model or driver → why it is left out.
+    """
+
+    members: tuple[str, ...]
+    weights: Floats
+    degraded: npt.NDArray[np.bool_]
+    left_out: tuple[Mapping[str, str], ...]
+
+
+@runtime_checkable
+class ComposedModel(Model, Protocol):
+    """A model made of others whose shares differ from origin to origin."""
+
+    def compose(self, predictor: Predictor, params: Mapping[str, Any]) -> tuple[QuantilePaths, Composition]:
+        """Return the paths for the predictor's origins and steps, and what they are made of."""
+        ...
 
 
 @dataclass
@@ -30,6 +66,9 @@ class Predictor:
 
     def __post_init__(self) -> None:
         self._plain: dict[str, QuantilePaths] = {}
+        self._made_of: dict[str, Composition | None] = {}
+        self.compositions: dict[str, Composition] = {}
+        """Name of a model choice → what its forecasts are made of, for composed models that have run."""
 
     def paths(self, choice: ModelChoice) -> QuantilePaths:
         """Return the uncalibrated paths of a model, shape (m, k) and (m, k, 13)."""
@@ -37,12 +76,23 @@ class Predictor:
             return self._run(choice)
         if choice.model not in self._plain:
             self._plain[choice.model] = self._run(choice)
+            self._made_of[choice.model] = self.compositions.get(choice.name)
+        made_of = self._made_of[choice.model]
+        if made_of is not None:
+            self.compositions[choice.name] = made_of
         return self._plain[choice.model]
+
+    def subset(self, positions: Ints) -> Predictor:
+        """Return a predictor for some of the origins; it shares nothing with this one."""
+        return Predictor(self.history, self.origins.subset(positions), self.steps[positions], self.seed)
 
     def _run(self, choice: ModelChoice) -> QuantilePaths:
         model = get_model(choice.model)
         shape = (int(self.steps.shape[0]), int(self.steps.shape[1]))
-        if model.capabilities.bases:
+        if isinstance(model, ComposedModel):
+            paths, made_of = model.compose(self, resolve_parameters(model, choice.parameters))
+            self.compositions[choice.name] = made_of
+        elif model.capabilities.bases:
             paths = _ensemble(model).combine([self.paths(ModelChoice(base)) for base in model.capabilities.bases])
         else:
             rng = OriginRandom(self.origins.pair, self.origins.horizon_days, choice.model, self.seed)
@@ -63,8 +113,10 @@ def _ensemble(model: Model) -> EnsembleModel:
 
 def min_history(choices: Sequence[ModelChoice]) -> int:
     """Return the known values an origin needs for all of the models."""
-    return max(_needed(get_model(choice.model)) for choice in choices)
+    return max(needed_history(get_model(choice.model)) for choice in choices)
 
 
-def _needed(model: Model) -> int:
-    return max([model.capabilities.min_history, *(_needed(get_model(base)) for base in model.capabilities.bases)])
+def needed_history(model: Model) -> int:
+    """Return the known values an origin needs for a model and its bases."""
+    bases = model.capabilities.bases
+    return max([model.capabilities.min_history, *(needed_history(get_model(base)) for base in bases)])

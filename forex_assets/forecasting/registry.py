@@ -19,6 +19,8 @@ YARDSTICK = "random_walk"
 
 _BUILTIN: dict[str, str] = {
     "random_walk": "forex_assets.forecasting.models.random_walk:RandomWalk",
+    "rw_drift": "forex_assets.forecasting.models.rw_drift:RandomWalkDrift",
+    "rw_ewma": "forex_assets.forecasting.models.rw_ewma:RandomWalkEwma",
     "rw_blend": "forex_assets.forecasting.models.rw_blend:RandomWalkBlend",
     "rw_empirical": "forex_assets.forecasting.models.rw_empirical:RandomWalkEmpirical",
     "champion_zero": "forex_assets.forecasting.models.champion_zero:ChampionZero",
@@ -26,6 +28,8 @@ _BUILTIN: dict[str, str] = {
     "gjr_t": "forex_assets.forecasting.models.garch:GjrT",
     "egarch_t": "forex_assets.forecasting.models.garch:EgarchT",
     "loghar": "forex_assets.forecasting.models.loghar:LogHar",
+    "blend": "forex_assets.forecasting.models.blend:Blend",
+    "ensemble": "forex_assets.forecasting.models.ensemble:Ensemble",
     "chronos_t5": "forex_assets.forecasting.models.chronos:ChronosT5",
     "chronos_bolt": "forex_assets.forecasting.models.chronos:ChronosBolt",
     "chronos_2": "forex_assets.forecasting.models.chronos:Chronos2",

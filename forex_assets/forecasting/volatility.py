@@ -60,6 +60,28 @@ def session_variance(series: KnownSeries, window: int) -> Floats:
     return np.asarray(series.cache[key])
 
 
+def ewma_variance(series: KnownSeries, decay: float) -> Floats:
+    """Return the exponentially weighted mean square of one session by end, shape (n + 1,).
+
+    The recursion starts from the mean square of the first 60 returns, so nothing before the 61st value uses it.
+    """
+    key = ("ewma_variance", decay)
+    if key not in series.cache:
+        from scipy.signal import lfilter
+
+        n = len(series)
+        out = np.full(n + 1, np.nan)
+        square = series.log_return**2 / series.sessions
+        if n > YARDSTICK_WINDOW:
+            start = float(square[:YARDSTICK_WINDOW].mean())
+            later = square[YARDSTICK_WINDOW:]
+            smoothed, _ = lfilter([1.0 - decay], [1.0, -decay], later, zi=np.array([decay * start]))
+            out[YARDSTICK_WINDOW + 1] = start
+            out[YARDSTICK_WINDOW + 2 :] = smoothed
+        series.cache[key] = np.maximum(out, SIGMA_FLOOR**2)
+    return np.asarray(series.cache[key])
+
+
 def blended_sigma(series: KnownSeries) -> Floats:
     """Return the blend of 20-, 60-, 250- and 1000-day volatilities per session by end, shape (n + 1,)."""
     key = "blended_sigma"

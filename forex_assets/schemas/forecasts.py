@@ -33,6 +33,11 @@ FORECAST = declare(
         Column("is_active", "bool", "True for the model the active configuration deploys"),
         Column("calibrated_from", "date", "Start of the calibration row used; empty: uncalibrated", nullable=True),
         Column("reconstructed", "bool", "True for a what-if made with a later configuration"),
+        Column(
+            "carried_by", "str", "Of a model made of others: member → share in the target's forecast, JSON", None, True
+        ),
+        Column("left_out", "str", "Of a model made of others: model or driver → why it is not in it, JSON", None, True),
+        Column("degraded", "bool", "True where a member that should carry weight failed and the others took its share"),
     ],
 )
 BACKTEST = declare(
@@ -56,12 +61,16 @@ BACKTEST = declare(
 )
 INTERVAL_CALIBRATION = declare(
     "interval_calibration",
-    "Width factors by start of validity, learned only from errors matured before it.",
-    ["horizon", "model", "valid_from"],
+    "Width factors by start of validity, learned only from errors matured before it; of the ensemble, pooled over pairs.",
+    ["horizon", "model", "condition", "valid_from"],
     [
         PAIR,
         HORIZON,
         MODEL,
+        Column("scope", "str", "pair: learned from the pair's own errors; panel: from those of all pairs"),
+        Column("condition", "str", "all, or the regime or event the factors hold in"),
+        Column("used", "bool", "True where forecasts are made with them"),
+        Column("reason", "str", "Why they are used or not"),
         Column("valid_from", "date", "First as_of the factors apply to"),
         Column("learned_through", "date", "Newest maturity used"),
         Column("n", "int", "Matured errors used", "forecasts"),

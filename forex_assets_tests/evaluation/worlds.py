@@ -91,5 +91,8 @@ def forecast(rows: pd.DataFrame, active: str = "random_walk") -> pd.DataFrame:
         is_active=rows["model"] == active,
         calibrated_from=pd.NaT,
         reconstructed=False,
+        carried_by=None,
+        left_out=None,
+        degraded=False,
     )
     return out

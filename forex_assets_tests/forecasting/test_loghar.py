@@ -13,13 +13,21 @@ import pytest
 from forex_assets.clock import as_of_instants, calendar_for
 from forex_assets.errors import DataError, SourceError, ValidationError
 from forex_assets.forecasting.backtest import run_backtest
-from forex_assets.forecasting.contract import OriginRandom, PriceHistory, make_origins
+from forex_assets.forecasting.contract import DriverHistory, OriginRandom, PriceHistory, make_origins
 from forex_assets.forecasting.forecast import make_forecast
 from forex_assets.forecasting.models import loghar
 from forex_assets.forecasting.panel import artefacts, build
 from forex_assets.forecasting.panel.artefacts import PLAIN, TABLES, VIX, PanelFit, using
-from forex_assets.forecasting.panel.features import NOMINAL_STEPS, OWN_FEATURES, Driver, own_features, vix_features
+from forex_assets.forecasting.panel.features import (
+    INDEX_FEATURES,
+    NOMINAL_STEPS,
+    OWN_FEATURES,
+    Driver,
+    Market,
+    own_features,
+)
 from forex_assets.forecasting.panel.fit import PanelConfig, fit_panel
+from forex_assets.forecasting.panel.index import index_drivers, panel_index
 from forex_assets.forecasting.registry import ModelChoice, get_model, resolve_parameters
 from forex_assets.levels import QUANTILE_COLUMNS, QUANTILE_LEVELS
 from forex_assets_tests.forecasting.conftest import history_of
@@ -45,17 +53,26 @@ LAST = str(PANEL["usdaaa"].event_date[-1])
 
 
 def made_vix(changed_after: np.datetime64 | None = None) -> Driver:
+    return Driver.of(vix_history(changed_after))
+
+
+def vix_history(changed_after: np.datetime64 | None = None) -> DriverHistory:
     rng = np.random.default_rng(99)
     first = PANEL["usdaaa"]
     value = 18 * np.exp(0.3 * np.sin(np.arange(len(first)) / 90) + rng.normal(0, 0.05, len(first)))
     if changed_after is not None:
         value = np.where(first.event_date > changed_after, 60.0, value)
-    return Driver(first.event_date, first.available_at, value)
+    return DriverHistory("vix", CALENDAR, first.event_date, first.available_at, value)
 
 
 @pytest.fixture(scope="module")
 def fit() -> PanelFit:
     return fit_panel(PANEL, made_vix(), through=THROUGH, config=SMALL)
+
+
+@pytest.fixture(scope="module")
+def drivers() -> dict[str, DriverHistory]:
+    return {"vix": vix_history(), **panel_index(PANEL)}
 
 
 def altered(history: PriceHistory, t: np.datetime64, seed: int) -> PriceHistory:
@@ -162,11 +179,11 @@ def test_tables_are_declared_point_in_time_and_written_and_read_alike(fit: Panel
     assert len(months) > 40
     fit.save(tmp_path)
     first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    again = PanelFit.load(tmp_path, fit.vix)
+    again = PanelFit.load(tmp_path)
     again.save(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
     for name, frame in fit.frames.items():
-        pd.testing.assert_frame_equal(frame, again.frames[name], rtol=1e-6)
+        pd.testing.assert_frame_equal(frame, again.frames[name], rtol=1e-5)
 
 
 def test_the_same_prices_give_the_same_fits(fit: PanelFit) -> None:
@@ -229,18 +246,51 @@ def test_features_follow_from_the_past_and_the_vix_from_earlier_dates() -> None:
     assert (made[0] == made[1]).all()
     assert made[0].shape == (len(ends), len(OWN_FEATURES))
     assert np.isfinite(made[0]).all()
-    vix = made_vix()
-    days = vix.event_date[100:110]
-    at = vix_features(vix, days)
-    np.testing.assert_allclose(at[:, 0], np.log(vix.value[99:109]))  # never the value dated the same day
-    np.testing.assert_allclose(at[:, 1], np.log(vix.value[99:109] / vix.value[94:104]))
+    market = Market.of({"vix": vix_history(), **panel_index(PANEL)})
+    assert market is not None
+    vix = market.vix
+    days = vix.event_date[400:410]
+    at = market.features(days)
+    np.testing.assert_allclose(at[:, 0], np.log(vix.value[399:409]))  # never the value dated the same day
+    np.testing.assert_allclose(at[:, 1], np.log(vix.value[399:409] / vix.value[394:404]))
+    np.testing.assert_allclose(at[0, 2], np.log(vix.value[378:400]).mean())
     gap = vix.event_date[-1] + np.array([5, 30])
-    assert np.isfinite(vix_features(vix, gap)).all(axis=1).tolist() == [True, False]
+    assert np.isfinite(market.features(gap)).all(axis=1).tolist() == [True, False]
+    assert Market.of({"vix": vix_history()}) is None
+
+
+def test_the_panel_index_is_the_mean_of_what_pairs_show_and_remembers_revisions() -> None:
+    known = [(history.groups(history.available_at[-1:])[0].series, len(history)) for history in PANEL.values()]
+    five = index_drivers(known)[0]
+    histories = panel_index(PANEL)
+    assert set(histories) == set(INDEX_FEATURES)
+    np.testing.assert_array_equal(Driver.of(histories[INDEX_FEATURES[0]]).value, five.value)
+    day = five.event_date[500]
+    changed = {name: altered(history, day, seed) for seed, (name, history) in enumerate(PANEL.items())}
+    later = Driver.of(panel_index(changed)[INDEX_FEATURES[0]])
+    np.testing.assert_array_equal(later.newest(five.event_date[:501]), five.newest(five.event_date[:501]))
+    assert not np.allclose(later.value[501:520], five.value[501:520])
+    clean = PANEL["usdaaa"]
+    wrong = int(np.searchsorted(clean.event_date, np.datetime64("2010-03-10")))
+    value = clean.value.copy()
+    value[wrong] *= 1.5
+    withdrawn = np.full(len(clean), np.datetime64("NaT", "us"))
+    withdrawn[wrong] = np.datetime64("2011-05-10T12:00", "us")
+    dirty = PriceHistory("usdaaa", CALENDAR, clean.event_date, clean.available_at, value, withdrawn)
+    index = panel_index({**PANEL, "usdaaa": dirty})[INDEX_FEATURES[0]]
+    before, after = (
+        index.known_at(as_of_instants(np.array([day], dtype="datetime64[D]"))[0])
+        for day in ("2011-05-09", "2011-05-10")
+    )
+    at = [int(np.searchsorted(dates, np.datetime64("2010-03-11"))) for dates, _ in (before, after)]
+    assert before[1][at[0]] > after[1][at[1]] + 0.1
 
 
 @pytest.mark.parametrize("horizon", [7, 15, 30, 90])
-def test_the_model_applies_what_was_valid_and_one_origin_equals_many(fit: PanelFit, horizon: int) -> None:
-    history = PANEL["usdccc"]
+def test_the_model_applies_what_was_valid_and_one_origin_equals_many(
+    fit: PanelFit, drivers: dict[str, DriverHistory], horizon: int
+) -> None:
+    history = PANEL["usdccc"].with_drivers(drivers)
     params = resolve_parameters(get_model("loghar"), {})
     rng = OriginRandom("usdccc", horizon, "loghar")
     days = history.calendar.sessions("2009-01-05", "2012-11-30")[::7]
@@ -250,7 +300,7 @@ def test_the_model_applies_what_was_valid_and_one_origin_equals_many(fit: PanelF
         assert (np.diff(whole.quantiles, axis=-1) > 0).all()
         for position in (0, 60, len(many) - 1):
             fresh = PriceHistory(
-                "usdccc", CALENDAR, history.event_date, history.available_at, history.value, history.withdrawn_at
+                "usdccc", CALENDAR, history.event_date, history.available_at, history.value, drivers=drivers
             )
             one = make_origins(fresh, many.as_of[position : position + 1], horizon)
             steps = np.array([[63, many.steps[position], 1]])
@@ -279,29 +329,41 @@ def test_a_later_fit_changes_no_earlier_forecast(fit: PanelFit) -> None:
     pd.testing.assert_frame_equal(*frames, check_exact=True)
 
 
-def test_without_vix_the_fit_without_it_serves_and_says_so(fit: PanelFit) -> None:
+def test_without_vix_the_fit_without_it_serves_and_says_so(fit: PanelFit, drivers: dict[str, DriverHistory]) -> None:
     days = np.array(["2007-06-01", "2012-06-01"], dtype="datetime64[D]")
-    assert loghar.variants(fit, days) == [VIX, VIX]
-    assert loghar.variants(fit, days, allow_vix=False) == [PLAIN, PLAIN]
-    assert loghar.variants(artefacts.embedded(), days) == [PLAIN, PLAIN]
-    stale = Driver(fit.vix.event_date[:600], fit.vix.available_at[:600], fit.vix.value[:600])  # type: ignore[union-attr]
-    old = PanelFit(*fit.frames.values(), vix=stale)
-    assert loghar.variants(old, days) == [VIX if days[0] <= stale.event_date[-1] else PLAIN, PLAIN]
-    without = PanelFit(*fit.frames.values())
+    market = Market.of(drivers)
+    assert loghar.variants(fit, market, days) == [VIX, VIX]
+    assert loghar.variants(fit, None, days) == [PLAIN, PLAIN]
+    vix = drivers["vix"]
+    old = {
+        **drivers,
+        "vix": DriverHistory("vix", CALENDAR, *(x[:700] for x in (vix.event_date, vix.available_at, vix.value))),
+    }
+    assert loghar.variants(fit, Market.of(old), days) == [VIX, PLAIN]
+    plain = PanelFit(*(frame[frame["variant"] == PLAIN].reset_index(drop=True) for frame in fit.frames.values()))
+    assert loghar.variants(plain, market, days) == [PLAIN, PLAIN]
+    history = PANEL["usdaaa"]
     rows = []
-    for each, parameters in ((fit, {"vix": "never"}), (without, {}), (old, {})):
+    for each, beside, parameters in (
+        (fit, drivers, {"vix": "never"}),
+        (fit, {}, {}),
+        (fit, old, {}),
+        (plain, drivers, {}),
+        (fit, drivers, {}),
+    ):
         with using(each):
             rows.append(
                 run_backtest(
-                    PANEL["usdaaa"],
+                    history.with_drivers(beside),
                     horizon_days=15,
                     models=[ModelChoice("loghar", parameters)],
                     start="2012-01-05",
                     as_of=LAST,
                 )
             )
-    pd.testing.assert_frame_equal(rows[0], rows[1], check_exact=True)
-    pd.testing.assert_frame_equal(rows[0], rows[2], check_exact=True)
+    for other in rows[1:4]:
+        pd.testing.assert_frame_equal(rows[0], other, check_exact=True)
+    assert not rows[0].equals(rows[4])
 
 
 def test_before_the_first_fit_it_is_gjr_with_student_t(fit: PanelFit) -> None:
@@ -326,17 +388,18 @@ def test_a_pair_that_is_not_usd_first_gets_the_symmetric_shape(fit: PanelFit) ->
 
 def test_the_shipped_fits_are_those_the_shipped_prices_give() -> None:
     shipped = artefacts.embedded()
-    assert shipped.variants == (PLAIN,)
+    assert shipped.variants == (PLAIN, VIX)
     assert "usdclp" in shipped.pairs
     assert len(shipped.pairs) >= 21
+    through = dt.date(2006, 3, 31)
     try:
-        early = build.make(dt.date(2006, 3, 31))
+        early = fit_panel(build.panel_histories(through), through=through)
     except SourceError as error:
         pytest.skip(f"no ECB history: {error}")
     for name, frame in early.frames.items():
         rows = shipped.frames[name]
-        rows = rows[rows["valid_from"] <= "2006-03-31"].reset_index(drop=True)
-        pd.testing.assert_frame_equal(rows, frame.reset_index(drop=True), rtol=1e-5, atol=1e-7)
+        rows = rows[(rows["valid_from"] <= "2006-03-31") & (rows["variant"] == PLAIN)].reset_index(drop=True)
+        pd.testing.assert_frame_equal(rows, frame.reset_index(drop=True), rtol=2e-5, atol=2e-6)
 
 
 def test_what_cannot_be_learned_or_read_is_refused_with_the_reason(fit: PanelFit, tmp_path: Path) -> None:

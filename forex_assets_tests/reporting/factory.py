@@ -67,7 +67,7 @@ def _forecast_rows(prices: pd.Series[float], date: pd.Timestamp, days: int, ever
                     **_quantiles(last, _sigma(prices, date, step, model)),
                     "is_active": model == "champion_zero",
                     "calibrated_from": pd.Timestamp("2025-01-02") if model == "champion_zero" else pd.NaT,
-                    "reconstructed": False,
+                    "reconstructed": False, "carried_by": None, "left_out": None, "degraded": False,
                 }
             )  # fmt: skip
     return rows
@@ -226,6 +226,7 @@ def _calibration_rows() -> list[dict[str, Any]]:
     return [
         {
             "pair": "usdclp", "horizon": days, "model": "champion_zero", "valid_from": pd.Timestamp("2025-01-02"),
+            "scope": "pair", "condition": "all", "used": True, "reason": "always used",
             "learned_through": pd.Timestamp("2024-12-30"), "n": 4980, "n_effective": 4980 / (0.7 * days),
             "factor_lower": 1.02, "factor_upper": 1.09, "coverage_80_before": 0.782, "coverage_80_after": 0.801,
             "coverage_95_before": 0.931, "coverage_95_after": 0.949, "tail_low_before": 0.03, "tail_low_after": 0.025,

@@ -32,6 +32,7 @@ class ChampionZero:
         min_history=RandomWalkEmpirical.capabilities.min_history,
         bases=(RandomWalkBlend.name, RandomWalkEmpirical.name),
         calibrated=True,
+        centre="last",
     )
 
     def predict(

@@ -40,7 +40,9 @@ class _GarchFamily:
 
     name: str
     kind: int
-    capabilities = Capabilities(family="parametric", parameters=_PARAMETERS, min_history=MIN_VALUES_TO_FIT)
+    capabilities = Capabilities(
+        family="parametric", parameters=_PARAMETERS, min_history=MIN_VALUES_TO_FIT, centre="last"
+    )
 
     def predict(
         self, history: PriceHistory, origins: Origins, steps: Ints, params: Mapping[str, Any], rng: OriginRandom

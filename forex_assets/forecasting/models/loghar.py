@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from forex_assets.forecasting.carry import log_carry
 from forex_assets.forecasting.contract import (
     Capabilities,
     Dates,
@@ -21,29 +22,38 @@ from forex_assets.forecasting.contract import (
 )
 from forex_assets.forecasting.panel.artefacts import PLAIN, VIX, PanelFit, between_tenors, current
 from forex_assets.forecasting.panel.features import (
+    INDEX_FEATURES,
+    MARKET_FEATURES,
     MIN_VALUES,
     NOMINAL_STEPS,
+    VIX_SERIES,
+    Market,
     averaging_factor,
     base_variances,
     own_features,
-    vix_features,
 )
 from forex_assets.levels import QUANTILE_LEVELS
 
 
 class LogHar:
-    """Centre: the last value. Width: GJR's forecast × a pooled regression's correction. Shape: the panel's errors.
+    """Width: GJR's forecast × a pooled regression's correction. Shape: the panel's errors. Centre: carry, or spot.
 
     The model only applies pooled fits valid at the origin (:mod:`forex_assets.forecasting.panel`), it learns nothing.
-    Where the fit in force has no VIX, or the VIX is missing or older than ten days at an origin, the fit without it
-    serves (:func:`variants` tells which). Before the first fit it is GJR with Student's t.
+    Where the history brings no VIX or no panel index, or one is older than ten days at an origin, the fit without them
+    serves (:func:`variants` tells which). Before the first fit it is GJR with Student's t. A pair with two known policy
+    rates is centred on the last value × carry (:mod:`forex_assets.forecasting.carry`), every other on the last value.
     """
 
     name = "loghar"
     capabilities = Capabilities(
         family="parametric",
-        covariates=("vix",),
-        parameters={"vix": Parameter("auto", "Use the VIX where there is one, or never", choices=("auto", "never"))},
+        covariates=(VIX_SERIES, *INDEX_FEATURES),
+        parameters={
+            "vix": Parameter("auto", "Use the VIX where there is one, or never", choices=("auto", "never")),
+            "centre": Parameter(
+                "carry", "Last value × carry where it is known, or last value", choices=("carry", "last")
+            ),
+        },
         min_history=MIN_VALUES,
     )
 
@@ -53,29 +63,32 @@ class LogHar:
         """Predict; see :class:`forex_assets.forecasting.contract.Model`."""
         m, k = steps.shape
         fit = current()
+        market = Market.of(history.drivers) if params["vix"] == "auto" else None
         quantiles = np.empty((m, k, len(QUANTILE_LEVELS)))
         for group in origins.groups:
             at = group.positions
             quantiles[at] = log_quantiles(
-                fit, history.pair, group.series, group.ends, steps[at], origins.as_of[at], params["vix"] == "auto"
+                fit, history.pair, group.series, group.ends, steps[at], origins.as_of[at], market
             )
+        centre = log_carry(history, origins, steps) if params["centre"] == "carry" else np.zeros((m, k))
+        quantiles += centre[:, :, None]
         np.exp(quantiles, out=quantiles)
         quantiles *= origins.last_value[:, None, None]
-        return QuantilePaths(mean=np.repeat(origins.last_value[:, None], k, axis=1), quantiles=quantiles)
+        return QuantilePaths(mean=origins.last_value[:, None] * np.exp(centre), quantiles=quantiles)
 
 
-def variants(fit: PanelFit, days: Dates, allow_vix: bool = True) -> list[str]:
-    """Return which fit serves each day: ``vix``, or ``plain`` where the VIX or its fit is missing."""
-    return [VIX if used else PLAIN for used in _vix_there(fit, days, allow_vix)[0]]
+def variants(fit: PanelFit, market: Market | None, days: Dates) -> list[str]:
+    """Return which fit serves each day: ``vix``, or ``plain`` where a driver or its fit is missing."""
+    return [VIX if used else PLAIN for used in _market_there(fit, market, days)[0]]
 
 
 def log_quantiles(
-    fit: PanelFit, pair: str, series: KnownSeries, ends: Ints, steps: Ints, days: Dates, allow_vix: bool
+    fit: PanelFit, pair: str, series: KnownSeries, ends: Ints, steps: Ints, days: Dates, market: Market | None
 ) -> Floats:
-    """Return quantiles of the log return, shape (m, k, 13)."""
+    """Return quantiles of the log return around the centre, shape (m, k, 13)."""
     nominal = np.array(NOMINAL_STEPS)
     base = base_variances(series, ends, np.tile(nominal, (len(ends), 1)))
-    with_vix, vix = _vix_there(fit, days, allow_vix)
+    with_vix, seen_market = _market_there(fit, market, days)
     log_variance = np.empty(base.shape)
     shape = np.empty((*base.shape, len(QUANTILE_LEVELS)))
     for i, step in enumerate(NOMINAL_STEPS):
@@ -83,7 +96,7 @@ def log_quantiles(
         for variant, rows in ((PLAIN, np.flatnonzero(~with_vix)), (VIX, np.flatnonzero(with_vix))):
             if not len(rows):
                 continue
-            seen = np.column_stack([own[rows], vix[rows]]) if variant == VIX else own[rows]
+            seen = np.column_stack([own[rows], seen_market[rows]]) if variant == VIX else own[rows]
             ratio = fit.log_ratio(variant, step, pair, seen, days[rows])
             width = fit.factor(variant, step, pair, days[rows])
             log_variance[rows, i] = np.log(base[rows, i] / step) + ratio + 2.0 * np.log(width)
@@ -98,8 +111,10 @@ def log_quantiles(
     return np.asarray(sigma[..., None] * unit)
 
 
-def _vix_there(fit: PanelFit, days: Dates, allow_vix: bool) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], Floats]:
-    if not (allow_vix and fit.vix is not None and VIX in fit.variants):
-        return np.zeros(len(days), dtype=bool), np.zeros((len(days), 2))
-    features = vix_features(fit.vix, days)
+def _market_there(
+    fit: PanelFit, market: Market | None, days: Dates
+) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], Floats]:
+    if market is None or VIX not in fit.variants:
+        return np.zeros(len(days), dtype=bool), np.zeros((len(days), len(MARKET_FEATURES)))
+    features = market.features(days)
     return np.asarray(np.isfinite(features).all(axis=1)), features

@@ -37,6 +37,7 @@ class RandomWalk:
         family="parametric",
         parameters={"interval": Parameter("gaussian", "Shape of the interval", choices=("gaussian", "t30"))},
         min_history=YARDSTICK_WINDOW + 1,
+        centre="last",
     )
 
     def predict(

@@ -33,7 +33,7 @@ class RandomWalkBlend:
     """
 
     name = "rw_blend"
-    capabilities = Capabilities(family="parametric", min_history=YARDSTICK_WINDOW + 1)
+    capabilities = Capabilities(family="parametric", min_history=YARDSTICK_WINDOW + 1, centre="last")
 
     def predict(
         self, history: PriceHistory, origins: Origins, steps: Ints, params: Mapping[str, Any], rng: OriginRandom

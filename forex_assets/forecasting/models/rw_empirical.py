@@ -41,7 +41,7 @@ class RandomWalkEmpirical:
     """
 
     name = "rw_empirical"
-    capabilities = Capabilities(family="empirical", min_history=2 * (YARDSTICK_WINDOW + 1) + MIN_MOVES)
+    capabilities = Capabilities(family="empirical", min_history=2 * (YARDSTICK_WINDOW + 1) + MIN_MOVES, centre="last")
 
     def predict(
         self, history: PriceHistory, origins: Origins, steps: Ints, params: Mapping[str, Any], rng: OriginRandom

@@ -1,8 +1,9 @@
 """Pooled fits as tables by month, and which of their rows is valid at an origin.
 
 A row with ``valid_from`` = m is learned only from what had matured before m, so it may serve every forecast made from m
-on. The package ships fits without VIX (``embedded/``, made by :mod:`.build` from the ECB history and the dólar
-observado); :func:`using` puts others in their place for a block of code.
+on. The package ships fits of both variants (``embedded/``, made by :mod:`.build`: statistics learned from prices and
+VIX, no value of either); :func:`using` puts others in their place for a block of code. The variant ``vix`` serves
+where a price history brings the drivers along.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy.typing as npt
 from forex_assets.errors import DataError
 from forex_assets.forecasting.contract import Dates, Floats, Ints
 from forex_assets.forecasting.models.rw_blend import shape_scores
-from forex_assets.forecasting.panel.features import NOMINAL_STEPS, OWN_FEATURES, VIX_FEATURES, Driver
+from forex_assets.forecasting.panel.features import MARKET_FEATURES, NOMINAL_STEPS, OWN_FEATURES
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.schemas import Column, Table
 
@@ -37,7 +38,7 @@ EMBEDDED_DIR = Path(__file__).resolve().parent / "embedded"
 _VALIDITY = (
     Column("valid_from", "date", "First day of forecasts the row may serve"),
     Column("learned_through", "date", "Latest maturity among the rows learned from; before valid_from"),
-    Column("variant", "str", "plain, or vix where log VIX and its change are among the features"),
+    Column("variant", "str", "plain, or vix where the VIX and the panel's volatility are among the features"),
     Column("steps", "int", "Observations in the tenor", "observations"),
 )
 COEFFICIENTS = Table(
@@ -104,8 +105,6 @@ class PanelFit:
     ----------
     coefficients, shapes, factors:
         Rows of :data:`COEFFICIENTS`, :data:`SHAPES`, :data:`FACTORS`.
-    vix:
-        Values of the VIX; without them the fits of variant ``vix`` cannot serve.
 
     Raises
     ------
@@ -113,9 +112,7 @@ class PanelFit:
         When a table has other columns, repeats a key, or holds a row learned after it became valid.
     """
 
-    def __init__(
-        self, coefficients: pd.DataFrame, shapes: pd.DataFrame, factors: pd.DataFrame, vix: Driver | None = None
-    ) -> None:
+    def __init__(self, coefficients: pd.DataFrame, shapes: pd.DataFrame, factors: pd.DataFrame) -> None:
         self.frames = {
             table.name: table.conform(frame)
             for table, frame in zip(TABLES, (coefficients, shapes, factors), strict=True)
@@ -129,7 +126,6 @@ class PanelFit:
                     f"{row['learned_through'].date()}; only earlier days may be learned from.",
                     remedy="make the fits again with forex_assets.forecasting.panel.fit.",
                 )
-        self.vix = vix
         self._coefficients = {key: self._coefficient_rows(*key) for key in self._keys()}
         self._shapes = {key: self._shape_rows(*key) for key in self._keys()}
         self._factors: dict[tuple[str, int, str], _Rows] = {}
@@ -169,7 +165,7 @@ class PanelFit:
         Parameters
         ----------
         features:
-            Of ``OWN_FEATURES``, then for variant ``vix`` ``VIX_FEATURES``; shape (m, f).
+            Of ``OWN_FEATURES``, then for variant ``vix`` ``MARKET_FEATURES``; shape (m, f).
         """
         rows, names = self._coefficients[(variant, steps)]
         values = rows.at(days, np.zeros(len(names)))
@@ -202,13 +198,13 @@ class PanelFit:
             frame.to_csv(
                 folder / f"{name}.csv.gz",
                 index=False,
-                float_format="%.8g",
+                float_format="%.6g",
                 date_format="%Y-%m-%d",
                 compression={"method": "gzip", "mtime": 0},
             )
 
     @classmethod
-    def load(cls, folder: Path, vix: Driver | None = None) -> PanelFit:
+    def load(cls, folder: Path) -> PanelFit:
         """Read what :meth:`save` wrote.
 
         Raises
@@ -228,12 +224,12 @@ class PanelFit:
                     f"Pooled fits: {path.name} cannot be read: {error}.",
                     remedy="run python -m forex_assets.forecasting.panel.build, or reinstall the package.",
                 ) from error
-        return cls(frames[0], frames[1], frames[2], vix)
+        return cls(frames[0], frames[1], frames[2])
 
 
 def feature_names(variant: str) -> tuple[str, ...]:
     """Return the features of a variant, in the order of the columns."""
-    return (*OWN_FEATURES, *VIX_FEATURES) if variant == VIX else OWN_FEATURES
+    return (*OWN_FEATURES, *MARKET_FEATURES) if variant == VIX else OWN_FEATURES
 
 
 def _days(values: object) -> Dates:
@@ -243,7 +239,7 @@ def _days(values: object) -> Dates:
 
 @functools.cache
 def embedded() -> PanelFit:
-    """Return the fits shipped with the package: without VIX, since its values cannot be shipped."""
+    """Return the fits shipped with the package."""
     return PanelFit.load(EMBEDDED_DIR)
 
 

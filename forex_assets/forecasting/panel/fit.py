@@ -35,12 +35,13 @@ from forex_assets.forecasting.panel.features import (
     MIN_VALUES,
     NOMINAL_STEPS,
     Driver,
+    Market,
     averaging_factor,
     base_variances,
     own_features,
     realised_variance,
-    vix_features,
 )
+from forex_assets.forecasting.panel.index import index_drivers
 from forex_assets.levels import MEDIAN_INDEX, QUANTILE_COLUMNS, QUANTILE_LEVELS
 
 
@@ -73,7 +74,7 @@ class _Samples:
     day: Dates
     matured: Dates
     own: Floats
-    vix: Floats
+    market: Floats
     target: Floats
     log_base: Floats
     move: Floats
@@ -116,11 +117,12 @@ def fit_panel(
     factors: list[dict[str, Any]] = []
     for run in _runs(histories, months):
         known = _known_series(histories, run[-1])
+        market = Market(vix, index_drivers(known)) if vix is not None else None
         for steps in NOMINAL_STEPS:
-            samples = _samples(known, vix, steps, run[-1])
+            samples = _samples(known, market, steps, run[-1])
             if samples is None:
                 continue
-            for variant in VARIANTS if vix is not None else (PLAIN,):
+            for variant in VARIANTS if market is not None else (PLAIN,):
                 fitted = _fit_tenor(samples, tuple(histories), variant, steps, run, config)
                 coefficients += fitted[0]
                 shapes += fitted[1]
@@ -136,7 +138,7 @@ def fit_panel(
         pd.DataFrame(rows, columns=list(table.column_names)) if rows else table.empty()
         for table, rows in ((COEFFICIENTS, coefficients), (SHAPES, shapes), (FACTORS, factors))
     ]
-    return PanelFit(frames[0], frames[1], frames[2], vix)
+    return PanelFit(frames[0], frames[1], frames[2])
 
 
 def _month_starts(first: np.datetime64, last: np.datetime64) -> Dates:
@@ -166,7 +168,7 @@ def _known_series(histories: Mapping[str, PriceHistory], month: np.datetime64) -
 
 
 def _samples(
-    known: Sequence[tuple[KnownSeries, int]], vix: Driver | None, steps: int, last: np.datetime64
+    known: Sequence[tuple[KnownSeries, int]], market: Market | None, steps: int, last: np.datetime64
 ) -> _Samples | None:
     parts: list[tuple[Any, ...]] = []
     for number, (series, count) in enumerate(known):
@@ -197,7 +199,7 @@ def _samples(
                 day,
                 matured,
                 own_features(series, ends, base / steps),
-                vix_features(vix, day) if vix is not None else np.zeros((len(ends), 0)),
+                market.features(day) if market is not None else np.zeros((len(ends), 0)),
                 target,
                 np.log(base),
                 move,
@@ -225,7 +227,7 @@ def _fit_tenor(
     samples: _Samples, pairs: tuple[str, ...], variant: str, steps: int, run: Dates, config: PanelConfig
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
     names = feature_names(variant)
-    features = np.column_stack([samples.own, samples.vix]) if variant == VIX else samples.own
+    features = np.column_stack([samples.own, samples.market]) if variant == VIX else samples.own
     usable = np.isfinite(features).all(axis=1) & np.isfinite(samples.target) & np.isfinite(samples.move)
     features, pair = features[usable], samples.pair[usable]
     day, matured = samples.day[usable], samples.matured[usable]

@@ -7,7 +7,8 @@ import datetime as dt
 import numpy as np
 
 from forex_assets.clock import calendar_for
-from forex_assets.forecasting.contract import PriceHistory
+from forex_assets.forecasting.carry import POLICY_RATES
+from forex_assets.forecasting.contract import DriverHistory, PriceHistory
 from forex_assets.market.contract import FetchRequest
 from forex_assets.market.publication import available_at
 from forex_assets.market.sources.ecb import EcbSource
@@ -69,6 +70,20 @@ def fixing_history(through: dt.date = LAST_DAY) -> PriceHistory:
     return PriceHistory(
         "usdclp", calendar_for(spec.calendar), days, available_at(spec, days), frame["value"].to_numpy(float)
     )
+
+
+def rate_drivers(through: dt.date = LAST_DAY) -> dict[str, DriverHistory]:
+    """Return the embedded policy rates by series id (:mod:`forex_assets.forecasting.carry`)."""
+    settings = load_settings()
+    found = {}
+    for name in sorted(set(POLICY_RATES.values())):
+        spec = settings.series[name]
+        frame = EmbeddedSource(EPOCH).fetch(FetchRequest(spec, FIRST_DAY.astype(object), through)).frame
+        days = frame["event_date"].to_numpy().astype("datetime64[D]")
+        found[name] = DriverHistory(
+            name, calendar_for(spec.calendar), days, available_at(spec, days), frame["value"].to_numpy(float)
+        )
+    return found
 
 
 def panel_histories(through: dt.date = LAST_DAY) -> dict[str, PriceHistory]:

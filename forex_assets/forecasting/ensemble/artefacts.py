@@ -1,0 +1,268 @@
+"""Weights, gates and corrections of the ensemble as tables by date of validity, and which rows hold at an origin.
+
+A row with ``valid_from`` = m is learned only from what had matured before m. The package ships rows for its members,
+learned on the panel; :func:`using` puts others in force for a block of code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from forex_assets.errors import DataError
+from forex_assets.forecasting.contract import Dates, Floats
+from forex_assets.forecasting.panel.artefacts import EMBEDDED_DIR, PLAIN, VARIANTS
+from forex_assets.forecasting.panel.features import NOMINAL_STEPS
+from forex_assets.schemas import Column, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_VALIDITY = (
+    Column("valid_from", "date", "First day of forecasts the row may serve"),
+    Column("learned_through", "date", "Latest maturity among the rows learned from; before valid_from"),
+    Column("variant", "str", "plain, or vix where the members had the VIX and the panel's volatility"),
+    Column("steps", "int", "Observations in the tenor", "observations"),
+)
+WEIGHTS = Table(
+    "panel_weights",
+    "Weights of the ensemble and the state of each model's gate, learned on the panel's matured losses; monthly",
+    (
+        *_VALIDITY,
+        Column("member", "str", "Model"),
+        Column("weight", "float", "Share in the mean of quantiles; 0 outside it", "share"),
+        Column("gate", "str", "open or shut"),
+        Column("reason", "str", "Why the gate is so"),
+        Column("crps_ratio", "float", "CRPS over the random walk's, matured, out of sample, pooled", "ratio"),
+        Column("crps_z", "float", "Its excess in standard errors (dates as blocks)", "standard errors"),
+        Column("theils_u", "float", "Root mean squared error over the random walk's", "ratio"),
+        Column("u_z", "float", "Excess squared error in standard errors", "standard errors"),
+        Column("n", "int", "Matured forecasts behind it", "forecasts"),
+        Column("n_effective", "float", "Non-overlapping tenors among them", "tenors"),
+    ),
+    ("valid_from", "variant", "steps", "member"),
+)
+CORRECTIONS = Table(
+    "panel_corrections",
+    "Pooled width corrections of the ensemble, by condition: learned slowly, used only on evidence; each January",
+    (
+        *_VALIDITY,
+        Column("condition", "str", "all, or the regime or event the row holds in"),
+        Column("factor_lower", "float", "Multiplier of the distance from median to lower quantiles"),
+        Column("factor_upper", "float", "Multiplier of the distance from median to upper quantiles"),
+        Column("used", "bool", "True where it has lowered the interval score beyond noise, walked forward"),
+        Column("reason", "str", "The evidence"),
+        Column("score_ratio", "float", "Interval score with over without it, walked forward", "ratio"),
+        Column("score_z", "float", "Its excess over 1 in standard errors", "standard errors"),
+        Column("n", "int", "Matured forecasts learned from", "forecasts"),
+        Column("n_effective", "float", "Non-overlapping tenors among them", "tenors"),
+        *(
+            Column(f"{name}_{suffix}", "float", f"{doc} {suffix} the factors, on the rows learned from", "share")
+            for name, doc in (
+                ("coverage_80", "Coverage of the 80% interval"),
+                ("coverage_95", "Coverage of the 95% interval"),
+                ("tail_low", "Share below the 95% interval"),
+                ("tail_high", "Share above the 95% interval"),
+            )
+            for suffix in ("before", "after")
+        ),
+    ),
+    ("valid_from", "variant", "steps", "condition"),
+)
+TABLES = (WEIGHTS, CORRECTIONS)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    valid_from: Dates
+    values: Floats
+
+    def at(self, days: Dates) -> Floats:
+        """Return the values valid on each day, NaN where none is yet."""
+        width = self.values.shape[1] if self.values.ndim == 2 else 0
+        out = np.full((len(days), width), np.nan)
+        row = np.searchsorted(self.valid_from, days, side="right") - 1
+        some = row >= 0
+        out[some] = self.values[row[some]]
+        return out
+
+
+class EnsembleFit:
+    """Weights, gates and corrections of all months, ready to be applied; immutable.
+
+    Parameters
+    ----------
+    weights, corrections:
+        Rows of :data:`WEIGHTS` and :data:`CORRECTIONS`.
+    events:
+        Condition → days of scheduled events (``meeting``), for corrections that hold where one is inside the tenor.
+
+    Raises
+    ------
+    DataError
+        When a table has other columns, repeats a key, holds a row learned after it became valid, or weights that are no
+        shares of a whole.
+    """
+
+    def __init__(
+        self, weights: pd.DataFrame, corrections: pd.DataFrame, events: Mapping[str, Dates] | None = None
+    ) -> None:
+        self.frames = {
+            table.name: table.conform(frame) for table, frame in zip(TABLES, (weights, corrections), strict=True)
+        }
+        self.events: Mapping[str, Dates] = dict(events or {})
+        for name, frame in self.frames.items():
+            late = frame["learned_through"] >= frame["valid_from"]
+            if late.any():
+                row = frame[late].iloc[0]
+                raise DataError(
+                    f"Table {name} holds a row valid from {row['valid_from'].date()} that learned through "
+                    f"{row['learned_through'].date()}; only earlier days may be learned from.",
+                    remedy="learn the ensemble again (forex_assets.forecasting.ensemble.learn).",
+                )
+        total = self.frames[WEIGHTS.name].groupby(["valid_from", "variant", "steps"])["weight"].sum()
+        wrong = (total - 1.0).abs() > 1e-6
+        if wrong.any() or (self.frames[WEIGHTS.name]["weight"] < 0).any():
+            found = (
+                f"{total[wrong].index[0]} add up to {total[wrong].iloc[0]:.6g}" if wrong.any() else "some are negative"
+            )
+            raise DataError(
+                f"Table {WEIGHTS.name}: weights must be shares of 1; {found}.",
+                remedy="learn the ensemble again (forex_assets.forecasting.ensemble.learn).",
+            )
+        self._gates = {
+            (str(key[0]), int(key[1]), str(key[2])): rows.sort_values("valid_from")
+            for key, rows in self.frames[WEIGHTS.name].groupby(["variant", "steps", "member"])
+        }
+        self._weights: dict[tuple[str, int], dict[str, _Rows]] = {}
+        self._corrections: dict[tuple[str, int], dict[str, _Rows]] = {}
+        for variant in VARIANTS:
+            for steps in NOMINAL_STEPS:
+                key = (variant, steps)
+                self._weights[key] = self._rows(WEIGHTS, key, "member", ["weight"])
+                self._corrections[key] = self._rows(
+                    CORRECTIONS, key, "condition", ["factor_lower", "factor_upper", "used"]
+                )
+
+    def _rows(self, table: Table, key: tuple[str, int], by: str, columns: Sequence[str]) -> dict[str, _Rows]:
+        frame = self.frames[table.name]
+        part = frame[(frame["variant"] == key[0]) & (frame["steps"] == key[1])].sort_values("valid_from")
+        return {
+            str(name): _Rows(rows["valid_from"].to_numpy().astype("datetime64[D]"), rows[columns].to_numpy(dtype=float))
+            for name, rows in part.groupby(by, sort=True)
+        }
+
+    def variant(self, wanted: str) -> str:
+        """Return the variant that serves where ``wanted`` is asked for: it, or ``plain`` where there is none of it."""
+        return wanted if any(self._weights[(wanted, steps)] for steps in NOMINAL_STEPS) else PLAIN
+
+    def weights(self, variant: str, steps: int, members: Sequence[str], days: Dates) -> Floats:
+        """Return the weights of members on each day, (m, k): as learned; NaN for a member without a row by then."""
+        rows = self._weights[(self.variant(variant), steps)]
+        out = np.full((len(days), len(members)), np.nan)
+        for i, member in enumerate(members):
+            if member in rows:
+                out[:, i] = rows[member].at(days)[:, 0]
+        return out
+
+    def gate(self, variant: str, steps: int, member: str, day: np.datetime64) -> tuple[str, str] | None:
+        """Return state and reason of a model's gate on a day, or None where nothing was learned of it by then."""
+        rows = self._gates.get((self.variant(variant), steps, member))
+        if rows is None:
+            return None
+        at = int(np.searchsorted(rows["valid_from"].to_numpy().astype("datetime64[D]"), day, side="right")) - 1
+        if at < 0:
+            return None
+        row = rows.iloc[at]
+        told = str(row["reason"])
+        if row["gate"] == "shut" and row["n"]:
+            told += (
+                f" (CRPS ratio {row['crps_ratio']:.4f}, {row['crps_z']:+.1f} standard errors; Theil's U "
+                f"{row['theils_u']:.4f}, {row['u_z']:+.1f}; n = {row['n']:,})"
+            )
+        return str(row["gate"]), told
+
+    def watched(self, variant: str, steps: int) -> tuple[str, ...]:
+        """Return every model there are gates of."""
+        return tuple(self._weights[(self.variant(variant), steps)])
+
+    def conditions(self) -> tuple[str, ...]:
+        """Return every condition of a correction that is ever used."""
+        frame = self.frames[CORRECTIONS.name]
+        return tuple(sorted(frame.loc[frame["used"], "condition"].unique()))
+
+    def correction(self, variant: str, steps: int, condition: str, days: Dates) -> Floats:
+        """Return lower and upper factor on each day, (m, 2); 1 where the correction is not used, NaN never."""
+        rows = self._corrections[(self.variant(variant), steps)].get(condition)
+        out = np.ones((len(days), 2))
+        if rows is not None:
+            held = rows.at(days)
+            used = held[:, 2] == 1.0
+            out[used] = held[used, :2]
+        return out
+
+    def save(self, folder: Path) -> None:
+        """Write the tables as ``<table>.csv.gz``, the same bytes for the same tables."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, frame in self.frames.items():
+            frame.to_csv(
+                folder / f"{name}.csv.gz",
+                index=False,
+                float_format="%.6g",
+                date_format="%Y-%m-%d",
+                compression={"method": "gzip", "mtime": 0},
+            )
+
+    @classmethod
+    def load(cls, folder: Path, events: Mapping[str, Dates] | None = None) -> EnsembleFit:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        DataError
+            When a table is missing or unreadable.
+        """
+        import pandas as pd
+
+        frames = []
+        for table in TABLES:
+            path = folder / f"{table.name}.csv.gz"
+            try:
+                frames.append(pd.read_csv(path, parse_dates=["valid_from", "learned_through"]))
+            except (OSError, ValueError, EOFError) as error:
+                raise DataError(
+                    f"Ensemble: {path.name} cannot be read: {error}.",
+                    remedy="run python -m forex_assets.forecasting.panel.build, or reinstall the package.",
+                ) from error
+        return cls(frames[0], frames[1], events)
+
+
+@functools.cache
+def embedded() -> EnsembleFit:
+    """Return the weights, gates and corrections shipped with the package."""
+    return EnsembleFit.load(EMBEDDED_DIR)
+
+
+_current: contextvars.ContextVar[EnsembleFit | None] = contextvars.ContextVar("ensemble_fit", default=None)
+
+
+def current() -> EnsembleFit:
+    """Return the fit in force: that of :func:`using`, else the shipped one."""
+    return _current.get() or embedded()
+
+
+@contextlib.contextmanager
+def using(fit: EnsembleFit) -> Iterator[EnsembleFit]:
+    """Put a fit in force for a block of code."""
+    token = _current.set(fit)
+    try:
+        yield fit
+    finally:
+        _current.reset(token)

@@ -1,0 +1,58 @@
+"""Conditions a correction may depend on: the volatility regime, and scheduled events inside the tenor.
+
+Both are known at the origin: the regime from past returns, an event because its day was announced. Unscheduled events
+do not belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from forex_assets.forecasting.contract import Dates, Origins
+from forex_assets.forecasting.volatility import session_variance
+
+CALM, STRESSED = "regime_calm", "regime_stressed"
+SHORT_WINDOW, LONG_WINDOW = 20, 250
+CALM_RATIO, STRESSED_RATIO = 0.75, 1.25
+"""Volatility of the last 20 over that of the last 250 returns below and above which a regime has a name."""
+
+Rows = npt.NDArray[np.bool_]
+
+
+def conditions_at(origins: Origins, events: Mapping[str, Dates]) -> dict[str, Rows]:
+    """Return which origins each condition holds at, shape (m,).
+
+    Parameters
+    ----------
+    origins:
+        Of one pair and tenor.
+    events:
+        ``<pair prefix>_<name>`` → announced days; the condition holds for pairs whose id starts with the prefix, where
+        a day lies in (as_of, target_date].
+    """
+    ratio = np.ones(len(origins))
+    for group in origins.groups:
+        short, long = (session_variance(group.series, window)[group.ends] for window in (SHORT_WINDOW, LONG_WINDOW))
+        ratio[group.positions] = np.sqrt(short / long)
+    found: dict[str, Rows] = {CALM: ratio < CALM_RATIO, STRESSED: ratio > STRESSED_RATIO}
+    for name, days in events.items():
+        if not origins.pair.startswith(name.partition("_")[0]):
+            found[name] = np.zeros(len(origins), dtype=bool)
+            continue
+        announced = np.sort(np.asarray(days, dtype="datetime64[D]"))
+        first = np.searchsorted(announced, origins.as_of, side="right")
+        last = np.searchsorted(announced, origins.target_date, side="right")
+        found[name] = np.asarray(last > first)
+    return found
+
+
+def policy_meetings() -> dict[str, Dates]:
+    """Return the days on which the market answers regular meetings of the Banco Central de Chile."""
+    from forex_assets.clock.bcch import meetings
+
+    frame = meetings()
+    regular = frame.loc[frame["kind"] == "regular", "reaction_date"]
+    return {"usdclp_meeting": regular.to_numpy().astype("datetime64[D]")}
