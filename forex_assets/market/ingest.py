@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -155,6 +155,13 @@ def ingest(
 def open_gateway(settings: Settings, *, now: dt.datetime) -> HttpGateway:
     """Return the HTTP client of one ingestion, with its cache under the home folder; close it after use."""
     return HttpGateway(settings.platform.providers.http, cache_dir=settings.home / "cache" / "http", now=now)
+
+
+@contextlib.contextmanager
+def shared_sources(settings: Settings, *, now: dt.datetime) -> Iterator[Mapping[str, Source]]:
+    """Give the sources several pairs are ingested with, over one client: what one of them asked, all have."""
+    with open_gateway(settings, now=now) as gateway:
+        yield build_sources(settings, now=now, gateway=gateway)
 
 
 def merge_series(stored: pd.DataFrame, fresh: pd.DataFrame, chain: Sequence[str], *, now: dt.datetime) -> pd.DataFrame:

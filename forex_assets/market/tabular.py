@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from forex_assets.settings import SeriesSpec
 
 _SHOWN_DATES = 5
-_MISSING_TEXT = ["", "NaN", "nan", "NA", "N/A", "#N/A", "ND", ".", "null", "None", "-"]
+MISSING_TEXT = ["", "NaN", "nan", "NA", "N/A", "#N/A", "ND", ".", "null", "None", "-"]
 
 
 def address_of(series: SeriesSpec, source: str) -> TableAddress:
@@ -76,7 +76,18 @@ def read_table(path: Path, address: TableAddress, *, label: str) -> tuple[pd.Dat
             f"{label} cannot be read: {error.strerror or error}.", remedy="restore the file or its permissions."
         ) from error
     note(label, raw)
-    table = _parse(raw, path, address, label)
+    tidy, told = rows_of(_parse(raw, path, address, label), address, label=label)
+    return tidy, hashlib.sha256(raw).hexdigest(), told
+
+
+def rows_of(table: pd.DataFrame, address: TableAddress, *, label: str) -> tuple[pd.DataFrame, str | None]:
+    """Return the rows of a table as its address describes them, and a note about dates that repeated.
+
+    Raises
+    ------
+    SourceError
+        When a column is missing, or holds a date or number that is none.
+    """
     wanted = [address.date_column, address.column, *address.drop_where, *(PRICE_COLUMNS if address.ohlc else ())]
     absent = [name for name in wanted if name not in table.columns]
     if absent:
@@ -90,8 +101,7 @@ def read_table(path: Path, address: TableAddress, *, label: str) -> tuple[pd.Dat
     frame["value"] = _numbers(table[address.column], address, label)
     for name in PRICE_COLUMNS:
         frame[name] = _numbers(table[name], address, label) if address.ohlc else np.nan
-    tidy, told = tidy_frame(frame)
-    return tidy, hashlib.sha256(raw).hexdigest(), told
+    return tidy_frame(frame)
 
 
 def tidy_frame(frame: pd.DataFrame, *, refuse_contradictions: bool = False) -> tuple[pd.DataFrame, str | None]:
@@ -136,7 +146,7 @@ def _parse(raw: bytes, path: Path, address: TableAddress, label: str) -> pd.Data
             sep=address.separator,
             dtype=str,
             keep_default_na=False,
-            na_values=_MISSING_TEXT,
+            na_values=MISSING_TEXT,
             encoding="utf-8-sig" if address.encoding == "utf-8" else address.encoding,
             skiprows=address.skip_rows,
         )
@@ -156,7 +166,7 @@ def read_excel(raw: bytes, *, sheet: str | None = None, skip_rows: int = 0) -> p
         skiprows=skip_rows,
         engine="openpyxl",
         keep_default_na=False,
-        na_values=_MISSING_TEXT,
+        na_values=MISSING_TEXT,
     )
     return frame
 
