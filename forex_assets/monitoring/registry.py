@@ -67,6 +67,7 @@ MODULES: Mapping[str, str] = {
     "drift": "forex_assets.monitoring.drift",
     "regime": "forex_assets.monitoring.regime",
     "shock": "forex_assets.monitoring.shock",
+    "data_quality": "forex_assets.monitoring.data_quality",
 }
 
 

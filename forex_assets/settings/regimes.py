@@ -58,8 +58,6 @@ class CopperPolicy(Strict):
     link_lags: Annotated[int, Field(ge=0, strict=True)]
     link_p_value: Probability
     min_implied_sigma: Positive
-    break_obs: Annotated[int, Field(ge=30, strict=True)]
-    break_p_value: Probability
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -67,8 +65,6 @@ class CopperPolicy(Strict):
             raise ValueError(f"off_sigma ({self.off_sigma}) must be below on_sigma ({self.on_sigma})")
         if not self.calm_scale < self.loud_scale:
             raise ValueError(f"calm_scale ({self.calm_scale}) must be below loud_scale ({self.loud_scale})")
-        if not self.break_obs < self.link_obs:
-            raise ValueError(f"break_obs ({self.break_obs}) must be below link_obs ({self.link_obs})")
         return self
 
 

@@ -1,0 +1,375 @@
+"""Data quality while it runs (E11): completeness, ranges, correlations and importances of the series a pair lives on.
+
+Quality rules (:mod:`forex_assets.market.quality`) judge single observations when they arrive; this watches what
+they leave: series that thin out, leave their range, or change how they move with the price.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from forex_assets.clock import as_of_instants, calendar_for
+from forex_assets.monitoring.finding import Finding, Severity, State
+from forex_assets.monitoring.observed import Known, Observed
+from forex_assets.monitoring.regimes.link import Link, rolling_link
+from forex_assets.monitoring.registry import SCAN_COLUMNS, Monitor
+from forex_assets.settings.watching import DataMonitorSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forex_assets.monitoring.frames import Frames
+    from forex_assets.settings import Settings
+
+Floats = npt.NDArray[np.float64]
+Dates = npt.NDArray[np.datetime64]
+Ints = npt.NDArray[np.int64]
+
+NAME = "data_quality"
+#: Values a series needs beyond its windows: days that it does not share with the price.
+_MARGIN = 60
+_SEVERITY: dict[str, Severity] = {
+    "completeness": "medium",
+    "range": "high",
+    "correlation_change": "medium",
+    "importance_drift": "medium",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """One rule on one series over days: effect, whether it fires, and why it cannot be told (empty: it can)."""
+
+    rule: str
+    subject: str
+    unit: str
+    threshold: float
+    effect: Floats
+    low: Floats
+    high: Floats
+    fired: npt.NDArray[np.bool_]
+    why_unknown: npt.NDArray[np.object_]
+    n: Ints
+
+    @property
+    def state(self) -> npt.NDArray[np.object_]:
+        """State per day."""
+        known = np.where(self.fired, "fired", "clear")
+        return np.where(self.why_unknown != "", "unknown", known).astype(object)
+
+
+def read_days(frames: Frames, days: Dates, settings: Settings) -> list[Judged]:
+    """Return every rule on every series for many days, each day from what was known at its end."""
+    days = np.asarray(days, dtype="datetime64[D]")
+    policy = settings.platform.watching.data
+    sources = {frames.target.name: frames.target} | {
+        name: series
+        for name, series in frames.drivers.items()
+        if name in settings.series and settings.series[name].frequency == "daily"
+    }
+    out: list[Judged] = []
+    for name, source in sources.items():
+        out.append(_completeness(name, source, days, settings, policy))
+        out.append(_range(name, source, days, settings))
+    unit = settings.pair(frames.pair).unit
+    others = [name for name in sources if name != frames.target.name and _moves(settings, name, unit)]
+    out += [_correlation(frames, name, days, policy, len(others)) for name in others]
+    if len(others) >= 2:
+        out.append(_importance(frames, others, days, policy))
+    return out
+
+
+def judge(frames: Frames, as_of: dt.date, settings: Settings, profile: str) -> tuple[Finding, ...]:
+    """Return the findings of one day."""
+    return tuple(
+        _finding(item, frames.pair, as_of, profile)
+        for item in read_days(frames, np.array([as_of], dtype="datetime64[D]"), settings)
+    )
+
+
+def scan(frames: Frames, days: Dates, settings: Settings, profile: str) -> pd.DataFrame:
+    """Return state and effect of every rule and series for many days."""
+    import pandas as pd
+
+    days = np.asarray(days, dtype="datetime64[D]")
+    parts = [
+        pd.DataFrame(
+            {
+                "as_of": days.astype("datetime64[ns]"),
+                "monitor": NAME,
+                "rule": item.rule,
+                "subject": item.subject,
+                "state": item.state,
+                "severity": np.array([_severity(item, str(state)) for state in item.state], dtype=object),
+                "effect": item.effect,
+                "threshold": item.threshold,
+            }
+        )[list(SCAN_COLUMNS)]
+        for item in read_days(frames, days, settings)
+    ]
+    if not parts:
+        return pd.DataFrame(columns=list(SCAN_COLUMNS))
+    table = pd.concat(parts, ignore_index=True)
+    return table.sort_values(["as_of", "rule", "subject"], kind="stable", ignore_index=True)
+
+
+def _moves(settings: Settings, name: str, unit: str) -> bool:
+    """Tell whether a series is another price (neither a rate, nor an index of inflation, nor the same price again)."""
+    spec = settings.series[name]
+    return spec.change == "log" and spec.unit not in (unit, "CLP")
+
+
+def _completeness(name: str, source: Observed, days: Dates, settings: Settings, policy: DataMonitorSettings) -> Judged:
+    """Share of the last sessions that should be known by now and have no value."""
+    spec = settings.series[name]
+    calendar = calendar_for(spec.calendar)
+    grace = spec.max_age_business_days
+    effect = np.full(len(days), np.nan)
+    why = np.full(len(days), "", dtype=object)
+    count = np.zeros(len(days), dtype=np.int64)
+
+    def missing(known: Known, length: int, i: int) -> None:
+        if not length:
+            why[i] = "no value is known"
+            return
+        last = calendar.add(calendar.roll_back(days[i : i + 1]), -grace)[0]
+        expected = calendar.sessions(last - np.timedelta64(2 * policy.window_sessions + 30, "D"), last)
+        expected = expected[-policy.window_sessions :]
+        expected = expected[expected >= known.dates[0]]
+        if len(expected) < policy.window_sessions:
+            why[i] = "the series is too young"
+            return
+        place = np.searchsorted(known.dates[:length], expected)
+        held = (place < length) & (known.dates[np.minimum(place, length - 1)] == expected)
+        effect[i], count[i] = float(1.0 - held.mean()), len(expected)
+
+    _each_day(source, days, missing)
+    fired = np.nan_to_num(effect, nan=0.0) > policy.max_missing_share
+    none = np.full(len(days), np.nan)
+    return Judged("completeness", name, "share", policy.max_missing_share, effect, none, none, fired, why, count)
+
+
+def _range(name: str, source: Observed, days: Dates, settings: Settings) -> Judged:
+    """Distance of the newest value from the plausible range of its series, 0 inside."""
+    low, high = settings.series[name].range
+    effect = np.full(len(days), np.nan)
+    why = np.full(len(days), "", dtype=object)
+
+    def outside(known: Known, length: int, i: int) -> None:
+        if not length:
+            why[i] = "no value is known"
+            return
+        value = known.values[length - 1]
+        effect[i] = max(low - value, value - high, 0.0)
+
+    _each_day(source, days, outside)
+    fired = np.nan_to_num(effect, nan=0.0) > 0.0
+    none, ones = np.full(len(days), np.nan), np.ones(len(days), dtype=np.int64)
+    return Judged("range", name, source.unit, 0.0, effect, none, none, fired, why, ones)
+
+
+def _correlation(frames: Frames, name: str, days: Dates, policy: DataMonitorSettings, tests: int) -> Judged:
+    """Change of a series' correlation with the price: the newest window against the longer one before it."""
+    effect, low, high = (np.full(len(days), np.nan) for _ in range(3))
+    why = np.full(len(days), "", dtype=object)
+    count = np.zeros(len(days), dtype=np.int64)
+    limit = _normal_quantile(1.0 - policy.correlation_p_value / max(tests, 1) / 2.0)
+    fired = np.zeros(len(days), dtype=bool)
+    for at, common, known in _common(frames, [name], days):
+        recent, before = _two_links(known[0], known[1], policy)
+        for i, place in at:
+            j = place - 1  # return j ends on common date j + 1
+            if j < 0 or not np.isfinite(before.z[j]):
+                why[i] = f"fewer than {policy.recent_obs + policy.baseline_obs} common returns"
+                continue
+            gap = recent.z[j] - before.z[j]
+            error = float(np.hypot(recent.z_error[j], before.z_error[j]))
+            effect[i] = recent.correlation[j] - before.correlation[j]
+            low[i], high[i] = np.tanh(gap - 1.96 * error), np.tanh(gap + 1.96 * error)
+            low[i], high[i] = min(low[i], effect[i]), max(high[i], effect[i])
+            fired[i] = abs(gap) > limit * error and abs(effect[i]) >= policy.min_correlation_change
+            count[i] = policy.recent_obs + policy.baseline_obs
+        del common
+    return Judged("correlation_change", name, "correlation", policy.min_correlation_change, effect, low, high, fired,
+                  why, count)  # fmt: skip
+
+
+def _importance(frames: Frames, names: Sequence[str], days: Dates, policy: DataMonitorSettings) -> Judged:
+    """Total variation between the shares of importance that the series had before and have now.
+
+    A series' importance is the absolute coefficient of its standardised return in a regression of the price's.
+    """
+    effect = np.full(len(days), np.nan)
+    why = np.full(len(days), "", dtype=object)
+    count = np.zeros(len(days), dtype=np.int64)
+    recent, before = 2 * policy.recent_obs, policy.baseline_obs
+    for chosen, places in _old_enough(frames, names, days, recent + before + _MARGIN).items():
+        if len(chosen) < 2:
+            why[places] = f"fewer than two series with {recent + before} returns"
+            continue
+        for at, _, returns in _common(frames, chosen, days[places]):
+            for local, place in at:
+                i = places[local]
+                if place < recent + before:
+                    why[i] = f"fewer than {recent + before} common returns"
+                    continue
+                window = np.column_stack([column[place - recent - before : place] for column in returns])
+                new, old = _shares(window[before:]), _shares(window[:before])
+                if new is None or old is None:
+                    why[i] = "a series does not move"
+                    continue
+                effect[i], count[i] = 0.5 * float(np.abs(new - old).sum()), recent + before
+    fired = np.nan_to_num(effect, nan=0.0) > policy.importance_distance
+    none = np.full(len(days), np.nan)
+    return Judged("importance_drift", "all", "share", policy.importance_distance, effect, none, none, fired, why, count)
+
+
+def _old_enough(frames: Frames, names: Sequence[str], days: Dates, need: int) -> dict[tuple[str, ...], Ints]:
+    """Return the places of the days by which series have at least ``need`` values then."""
+    instants = as_of_instants(days)
+    enough = np.zeros((len(days), len(names)), dtype=bool)
+    for column, name in enumerate(names):
+        source = frames.drivers[name]
+        lengths = source.prefixes(instants)
+        lengths = np.array([n if n >= 0 else len(source.at(t)) for n, t in zip(lengths, instants, strict=True)])
+        enough[:, column] = lengths >= need
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for i, row in enumerate(enough):
+        groups.setdefault(tuple(name for name, keep in zip(names, row, strict=True) if keep), []).append(i)
+    return {chosen: np.array(places, dtype=np.int64) for chosen, places in groups.items()}
+
+
+def _shares(window: Floats) -> Floats | None:
+    spread = window.std(axis=0)
+    if not (spread > 1e-12).all():
+        return None
+    z = (window - window.mean(axis=0)) / spread
+    x, y = z[:, 1:], z[:, 0]
+    # A little ridge: drivers such as two copper prices are nearly the same series.
+    weights = np.abs(np.linalg.solve(x.T @ x / len(x) + 0.1 * np.eye(x.shape[1]), x.T @ y / len(x)))
+    total = weights.sum()
+    return np.asarray(weights / total) if total > 0 else None
+
+
+def _two_links(x: Floats, y: Floats, policy: DataMonitorSettings) -> tuple[Link, Link]:
+    recent = rolling_link(x, y, policy.recent_obs, policy.lags)
+    whole = rolling_link(x, y, policy.baseline_obs, policy.lags)
+    shifted = []
+    for column in whole:
+        moved = np.full(len(column), np.nan)
+        if len(column) > policy.recent_obs:
+            moved[policy.recent_obs :] = column[: -policy.recent_obs]
+        shifted.append(moved)
+    return recent, Link(*shifted)
+
+
+def _common(frames: Frames, names: Sequence[str], days: Dates) -> Any:
+    """Yield groups of days with the returns on dates that price and series share, and each day's last one.
+
+    Days whose knowledge is a prefix of the newest one's share one group.
+    """
+    sources = [frames.target, *(frames.drivers[name] for name in names)]
+    instants = as_of_instants(days)
+    lengths = np.stack([source.prefixes(instants) for source in sources])
+    whole = (lengths >= 0).all(axis=0)
+    groups: list[tuple[Any, np.datetime64, Ints | None]] = []
+    if whole.any():
+        groups.append((np.flatnonzero(whole), instants[-1], lengths))
+    groups += [(np.array([i]), instants[i], None) for i in np.flatnonzero(~whole)]
+    for places, instant, prefix in groups:
+        known = [source.at(instant) for source in sources]
+        common = known[0].dates
+        for item in known[1:]:
+            common = np.intersect1d(common, item.dates, assume_unique=True)
+        returns = []
+        for item in known:
+            here = np.searchsorted(item.dates, common)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                returns.append(np.nan_to_num(np.diff(np.log(item.values[here])), posinf=0.0, neginf=0.0))
+        at = []
+        for i in places:
+            counts = [int(prefix[k, i]) if prefix is not None else len(item) for k, item in enumerate(known)]
+            if min(counts) == 0:
+                at.append((int(i), 0))
+                continue
+            last = min(item.dates[count - 1] for item, count in zip(known, counts, strict=True))
+            at.append((int(i), max(int(np.searchsorted(common, last, side="right")) - 1, 0)))
+        yield at, common, returns
+
+
+def _each_day(source: Observed, days: Dates, look: Any) -> None:
+    """Call ``look(known, length, i)`` for each day: the values known and how many of them count."""
+    instants = as_of_instants(days)
+    lengths = source.prefixes(instants)
+    newest = source.at(instants[-1]) if len(days) else None
+    for i, length in enumerate(lengths.tolist()):
+        if length >= 0 and newest is not None:
+            look(newest, length, i)
+        else:
+            own = source.at(instants[i])
+            look(own, len(own), i)
+
+
+def _normal_quantile(p: float) -> float:
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf(p)
+
+
+def _severity(item: Judged, state: str) -> Severity:
+    return _SEVERITY[item.rule] if state == "fired" else "low" if state == "unknown" else "info"
+
+
+def _finding(item: Judged, pair: str, as_of: dt.date, profile: str) -> Finding:
+    state: State = item.state[0]
+    return Finding(
+        monitor=NAME,
+        rule=item.rule,
+        profile=profile,
+        pair=pair,
+        subject=item.subject,
+        as_of=as_of,
+        state=state,
+        severity=_severity(item, state),
+        reasons=(_reason(item, state),),
+        effect=float(item.effect[0]),
+        effect_low=float(item.low[0]),
+        effect_high=float(item.high[0]),
+        unit=item.unit,
+        threshold=item.threshold,
+        n=int(item.n[0]),
+        n_effective=float(item.n[0]),
+        window_end=as_of,
+    )
+
+
+def _reason(item: Judged, state: str) -> str:
+    if state == "unknown":
+        return f"{item.rule} of {item.subject} cannot be told: {item.why_unknown[0]}."
+    value = float(item.effect[0])
+    if item.rule == "completeness":
+        return f"{item.subject}: {value:.1%} of {int(item.n[0])} sessions have no value (limit {item.threshold:.0%})."
+    if item.rule == "range":
+        where = "inside" if value == 0 else f"{value:g} outside"
+        return f"{item.subject}: the newest value is {where} its plausible range."
+    if item.rule == "correlation_change":
+        return (
+            f"{item.subject}: correlation with the price changed by {value:+.2f} "
+            f"[{float(item.low[0]):+.2f}, {float(item.high[0]):+.2f}]."
+        )
+    return f"The series' shares of importance moved by {value:.2f} (limit {item.threshold:g}, 0 the same, 1 all new)."
+
+
+MONITOR = Monitor(
+    name=NAME,
+    doc="Series that thin out, leave their range, or change how they move with the price.",
+    judge=judge,
+    scan=scan,
+    profiles=("recommended",),
+)
