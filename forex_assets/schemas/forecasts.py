@@ -61,7 +61,7 @@ BACKTEST = declare(
 )
 INTERVAL_CALIBRATION = declare(
     "interval_calibration",
-    "Width factors by start of validity, learned only from errors matured before it; of the ensemble, pooled over pairs.",
+    "Width factors by start of validity, learned only from errors matured before it; the ensemble's over all pairs.",
     ["horizon", "model", "condition", "valid_from"],
     [
         PAIR,

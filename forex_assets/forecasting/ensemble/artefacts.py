@@ -12,7 +12,7 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -137,10 +137,8 @@ class EnsembleFit:
                 f"Table {WEIGHTS.name}: weights must be shares of 1; {found}.",
                 remedy="learn the ensemble again (forex_assets.forecasting.ensemble.learn).",
             )
-        self._gates = {
-            (str(key[0]), int(key[1]), str(key[2])): rows.sort_values("valid_from")
-            for key, rows in self.frames[WEIGHTS.name].groupby(["variant", "steps", "member"])
-        }
+        groups: Any = self.frames[WEIGHTS.name].groupby(["variant", "steps", "member"])
+        self._gates = {(key[0], int(key[1]), key[2]): rows.sort_values("valid_from") for key, rows in groups}
         self._weights: dict[tuple[str, int], dict[str, _Rows]] = {}
         self._corrections: dict[tuple[str, int], dict[str, _Rows]] = {}
         for variant in VARIANTS:
