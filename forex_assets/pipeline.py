@@ -192,6 +192,30 @@ class Pipeline:
                 self.store.write(schemas.TABLES[name], pair_id, (), frame, verdict=judge(schemas.TABLES[name], frame))
         return frames
 
+    def rebuild_observations(self, pair_id: str, *, now: pd.Timestamp) -> int | None:
+        """Make the pair's observations again from the payloads that were kept, and store the three tables.
+
+        Returns how many rows came from the archive, or None where it holds nothing of the pair: then the sources that
+        can be asked now were asked.
+        """
+        from forex_assets.market.vintages.archive import RawArchive
+        from forex_assets.market.vintages.replay import replay
+
+        with self._observations_lock(pair_id):
+            made = replay(self.settings, pair_id, RawArchive(self.settings.home), releases=self.releases(pair_id))
+            if made is None:
+                frames = self.ingest(pair_id, now=now, merge=False)
+            else:
+                frames = self._observed(pair_id, made.observations)
+                hashes = {
+                    "config_hash": self.settings.config_hash(pair_id),
+                    "data_hash": observations_hash(made.observations),
+                }
+                frames["source_status"] = self.stamp(made.source_status, **hashes)
+            for name, frame in frames.items():
+                self.store.write(schemas.TABLES[name], pair_id, (), frame, verdict=judge(schemas.TABLES[name], frame))
+        return None if made is None else len(made.observations)
+
     def observations(self, pair_id: str) -> pd.DataFrame:
         """Return the pair's observations, ingesting them on first use."""
         stored = self.stored_observations(pair_id)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from forex_assets.cli.common import JsonOption, print_json
 from forex_assets.errors import ValidationError
-from forex_assets.settings import load_settings
+from forex_assets.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from forex_assets.ops.doctor import Finding, State
 
 schedule_app = typer.Typer(help="The platform's schedules for hosts without the Dagster daemon.", no_args_is_help=True)
 
@@ -25,21 +29,58 @@ def doctor(
     network: Annotated[
         bool, typer.Option("--network", help="Also try to reach the live providers (2 s each).")
     ] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also read every stored file to its last byte, and the warehouse.")
+    ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="As --deep, after mending: observations again from kept payloads, other damaged files moved aside.",
+        ),
+    ] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Say what is installed, configured, reachable, fresh and writable, and what to do about each shortfall."""
     from rich.console import Console
 
+    from forex_assets.ops.deep import deep_findings
     from forex_assets.ops.doctor import as_json, diagnose, exit_code, render
     from forex_assets.pipeline import utc_now
 
-    findings = diagnose(load_settings(), now=utc_now().to_pydatetime(), probe_network=network)
+    settings, now = load_settings(), utc_now().to_pydatetime()
+    mended = _repair(settings, now) if repair else []
+    findings = diagnose(settings, now=now, probe_network=network)
+    if deep or repair:
+        findings += [*mended, *deep_findings(settings, now=utc_now().to_pydatetime())]
     if json_output:
         print_json(as_json(findings))
     else:
         render(findings, Console(highlight=False))
     if code := exit_code(findings):
         raise typer.Exit(code)
+
+
+def _repair(settings: Settings, now: dt.datetime) -> list[Finding]:
+    from forex_assets.ops.doctor import Finding
+    from forex_assets.pipeline import Pipeline
+    from forex_assets.repair import repair
+    from forex_assets.store.damage import inspect_store
+
+    pipeline = Pipeline(settings)
+    done = repair(pipeline, inspect_store(pipeline.store, now=now).damaged, now=now)
+    marks: dict[str, State] = {"rebuilt": "ok", "to_materialise": "warn", "failed": "fail"}
+    return [
+        Finding(
+            "repair",
+            "/".join((item.damaged.pair, item.damaged.table, *item.damaged.key)),
+            marks[item.outcome],
+            f"{item.outcome.replace('_', ' ')}: {item.detail if item.outcome == 'rebuilt' else item.damaged.reason}; "
+            f"the damaged file is {item.aside}",
+            "" if item.outcome == "rebuilt" else item.detail,
+        )
+        for item in done
+    ]
 
 
 @schedule_app.command("export")

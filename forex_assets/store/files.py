@@ -69,6 +69,12 @@ class Files(Protocol):
     def sweep(self, before: float) -> list[str]:
         """Delete temporary files last changed before a POSIX time; return their addresses."""
 
+    def everything(self) -> list[str]:
+        """Return the names of all files below the root, hidden ones too; links are not followed."""
+
+    def set_aside(self, name: str, target: str) -> None:
+        """Move a file to another name below the root, where there is none."""
+
 
 class LocalFiles:
     """Files below a folder of this machine."""
@@ -145,6 +151,24 @@ class LocalFiles:
                     removed.append(str(path))
         return removed
 
+    def everything(self) -> list[str]:
+        """Return the names of all files below the root, hidden ones too; links are not followed."""
+        found: list[str] = []
+        for folder, folders, names in os.walk(self._root, onerror=_raise):
+            links = [name for name in folders if Path(folder, name).is_symlink()]
+            found += [Path(folder, name).relative_to(self._root).as_posix() for name in (*names, *links)]
+        return sorted(found)
+
+    def set_aside(self, name: str, target: str) -> None:
+        """Move a file to another name below the root, where there is none; durable when this returns."""
+        source, path = self._root / name, self._root / target
+        make_folder(path.parent)
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        source.rename(path)
+        _sync_folder(path.parent)
+        _sync_folder(source.parent)
+
 
 class RemoteFiles:
     """Files below a universal_pathlib address: memory, object stores, anything fsspec reaches."""
@@ -197,6 +221,19 @@ class RemoteFiles:
         """Return nothing: a single put leaves no temporary files."""
         del before
         return []
+
+    def everything(self) -> list[str]:
+        """Return the names of all files below the root, hidden ones too."""
+        self._fs.invalidate_cache()
+        skip = len(self._fs._strip_protocol(self._path)) + 1
+        return sorted(path[skip:] for path in self._fs.find(self._path))
+
+    def set_aside(self, name: str, target: str) -> None:
+        """Copy a file to another name below the root, where there is none, and then remove it."""
+        if self.exists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+        self._fs.pipe_file(self._at(target), self.read(name))
+        self._fs.rm_file(self._at(name))
 
 
 def files_at(root: object) -> Files:
@@ -279,6 +316,11 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for made in missing:
         _sync_folder(made.parent)
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # what is gone holds nothing
+        raise error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -21,7 +21,7 @@ from forex_assets.errors import DataError, StoreError, UnusableSliceError, Valid
 from forex_assets.schemas import Table
 from forex_assets.settings import PAIR_ID
 from forex_assets.store.files import explain, files_at, store_errors
-from forex_assets.store.naming import is_plain_name
+from forex_assets.store.naming import is_plain_name, sanitize_filename
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 Key = tuple[str, ...]
 VerdictState = Literal["good", "bad", "unknown"]
 
+ASIDE = ".damaged"
+"""Folder below the root where damaged files are moved; hidden names are no slices."""
 _LONGEST_PART = 128
 _SUFFIX = ".parquet"
 _WHOLE_TABLE = "all"
@@ -346,6 +348,25 @@ class SliceStore:
             raise ValidationError(f"The age {older_than} is negative.", remedy="give a duration of zero or more.")
         with store_errors("clean", self.root):
             return self._files.sweep((now - older_than).timestamp())
+
+    def names(self) -> list[str]:
+        """Return the names of all files below the root, whatever they are."""
+        with store_errors("list", self.root):
+            return self._files.everything()
+
+    def name_of(self, table: Table, pair: str, key: Sequence[str]) -> str:
+        """Return the name of a slice's file below the root, whether it is stored or not."""
+        return _slice_name(table, pair, tuple(key))
+
+    def set_aside(self, name: str, label: str) -> str:
+        """Move a file out of sight of every reader, into the hidden folder :data:`ASIDE`, and return its address there.
+
+        Nothing is deleted. ``label`` names the occasion, for example its instant.
+        """
+        target = f"{ASIDE}/{sanitize_filename(label)}/{name.lstrip('.')}"
+        with store_errors("move aside", self._files.locate(name)):
+            self._files.set_aside(name, target)
+        return self._files.locate(target)
 
     def _serialise(self, table: Table, pair: str, key: Key, item: SliceWrite) -> tuple[str, Any, SliceInfo]:
         import pyarrow as pa

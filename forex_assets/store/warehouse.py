@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from forex_assets.errors import StoreError
 from forex_assets.schemas import BARS, TABLES, Column, Kind, Table
+from forex_assets.schemas.panel import PANEL_FITS
 from forex_assets.store.files import TEMPORARY_SUFFIX, explain, make_folder, replace_file
 from forex_assets.store.locks import FileLock
 from forex_assets.store.slices import Key, ScannedSlice, SliceStore
@@ -25,7 +26,7 @@ from forex_assets.store.slices import Key, ScannedSlice, SliceStore
 if TYPE_CHECKING:
     import duckdb
 
-NEWEST_ONLY = frozenset({BARS.name})
+NEWEST_ONLY = frozenset({BARS.name, *(table.name for table in PANEL_FITS)})
 """Tables whose every slice repeats the whole history: only the newest slice of each pair is published."""
 
 _BATCH = 500
