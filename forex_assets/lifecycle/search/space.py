@@ -29,8 +29,8 @@ CLASSIC_CONTEXT_BY_HORIZON: Mapping[int, tuple[int, ...]] = MappingProxyType(
 CLASSIC_SAMPLES = (50, 100, 200)
 CLASSIC_TEMPERATURE = (0.8, 1.0, 1.2)
 CLASSIC_RANDOM_DRAWS = 20
-#: Parameters whose effect on a score is noise, or which calibration already covers; never searched adaptively.
-NOT_RANKED = ("num_samples", "temperature", "top_k", "top_p", "precision", "checkpoint")
+#: Parameters whose effect on a score is noise or arithmetic, or which calibration covers; never searched adaptively.
+NOT_RANKED = ("num_samples", "samples", "temperature", "top_k", "top_p", "precision", "checkpoint", "engine")
 _LOG_SCALE_FROM = 100.0
 
 
