@@ -77,6 +77,7 @@ TEXTS: dict[str, Text] = {
     "source.ecb": Text("BCE", "ECB"),
     "source.ecb_live": Text("BCE, en línea", "ECB, live"),
     "source.findic": Text("findic.cl", "findic.cl"),
+    "source.added": Text("Archivo propio", "File of one's own"),
     "source.bis": Text("BIS", "BIS"),
     "source.fred": Text("FRED", "FRED"),
     "source.yahoo": Text("Yahoo", "Yahoo"),
@@ -102,6 +103,8 @@ TEXTS: dict[str, Text] = {
     "series.us_2y": Text("Bono del Tesoro de EE. UU., 2 años", "US Treasury yield, 2 years"),
     "series.us_10y": Text("Bono del Tesoro de EE. UU., 10 años", "US Treasury yield, 10 years"),
     "series.eem": Text("Acciones de mercados emergentes (EEM)", "Emerging-market shares (EEM)"),
+    "series.china_cli": Text("China, indicador adelantado (OCDE)", "China, leading indicator (OECD)"),
+    "series.afp_flows": Text("Flujos de las AFP al exterior", "Pension fund flows abroad (AFP)"),
     "series.eurusd_ecb": Text("EUR/USD, referencia del BCE", "EUR/USD, ECB reference rate"),
     "series.usdzar_ecb": Text("USD/ZAR, cruce de referencias del BCE", "USD/ZAR, cross of ECB reference rates"),
     # --- header
@@ -304,6 +307,27 @@ TEXTS: dict[str, Text] = {
         "Puntaje de intervalo sobre el del paseo aleatorio por plazo y ventana. Los valores están en la tabla.",
         "Interval score over the random walk’s by tenor and window. The values are in the table.",
     ),
+    "chart.calibration.alt": Text(
+        "Diferencia entre la frecuencia observada y la nominal de cada cuantil",
+        "Difference between observed and nominal frequency of each quantile",
+    ),
+    "chart.pit.alt": Text(
+        "Frecuencia relativa de los valores por décima de la distribución pronosticada",
+        "Relative frequency of outcomes by tenth of the predictive distribution",
+    ),
+    "chart.through_time.alt": Text(
+        "Puntaje de intervalo sobre el del paseo aleatorio, por trimestre",
+        "Interval score over the random walk's, by quarter",
+    ),
+    "chart.through_time.year": Text("cuatro trimestres", "four quarters"),
+    "chart.through_time.quarter": Text("un trimestre", "one quarter"),
+    "chart.regimes.alt": Text(
+        "Ancho y cobertura del rango de 95% por régimen de volatilidad",
+        "Width and coverage of the 95% range by volatility regime",
+    ),
+    "chart.regimes.width": Text("Ancho, % del valor", "Width, % of value"),
+    "chart.regimes.width_short": Text("Ancho, %", "Width, %"),
+    "chart.regimes.coverage": Text("Cobertura", "Coverage"),
     "chart.width.alt": Text(
         "Ancho del rango de 95% según el día de emisión, en porcentaje del último valor, por plazo.",
         "Width of the 95% range by day of issue, in percent of the last value, by tenor.",
@@ -354,6 +378,67 @@ TEXTS: dict[str, Text] = {
         "confidence interval lies wholly outside. Good: the value lies inside and rests on enough independent cases. "
         "Anything else is “not enough evidence”, which never means good.",
     ),
+    "evidence.title": Text("Evidencia de los modelos", "Evidence on the models"),
+    "evidence.lead": Text(
+        "Todos los modelos sobre los mismos orígenes del pasado, al lado del paseo aleatorio. "
+        "Una razón bajo 1 es mejor que el paseo aleatorio; el veredicto exige evidencia que vale en cualquier momento "
+        "en que se mire (e de 20 o más).",
+        "Every model on the same origins of the past, beside the random walk. A ratio below 1 is better than the "
+        "random walk; the verdict asks for evidence that holds at any time one looks (e of 20 or more).",
+    ),
+    "evidence.trials": Text(
+        "{n} modelos probados además del paseo aleatorio; los valores p lo tienen en cuenta.",
+        "{n} models tried beside the random walk; the p-values allow for it.",
+    ),
+    "evidence.none": Text(
+        "No hay evidencia guardada: falta correr la retrospectiva.", "No evidence is stored: the backtest has not run."
+    ),
+    "evidence.calibration": Text("Calibración", "Calibration"),
+    "evidence.calibration_note": Text(
+        "Cuántas veces el valor quedó bajo cada cuantil, menos cuántas debía (puntos). La banda es el margen de error "
+        "del modelo en uso; una línea dentro de ella está bien calibrada.",
+        "How often the outcome lay below each quantile, minus how often it should (points). The band is the deployed "
+        "model's margin of error; a line inside it is well calibrated.",
+    ),
+    "evidence.pit": Text("Histograma PIT", "PIT histogram"),
+    "evidence.pit_note": Text(
+        "En qué décima de la distribución cayó el valor (1 = lo esperado). Los extremos altos dicen rangos angostos; "
+        "el centro alto, rangos anchos.",
+        "Into which tenth of the distribution the outcome fell (1 = as expected). High ends mean ranges too narrow, a "
+        "high middle ranges too wide.",
+    ),
+    "evidence.through_time": Text("Puntaje de intervalo a través del tiempo", "Interval score through time"),
+    "evidence.through_time_note": Text(
+        "Puntaje del rango de 95% sobre el del paseo aleatorio, según el trimestre del valor. Bajo 1: mejor.",
+        "Score of the 95% range over the random walk's, by quarter of the outcome. Below 1: better.",
+    ),
+    "evidence.regimes": Text("Ancho y cobertura por régimen", "Width and coverage by regime"),
+    "evidence.regimes_note": Text(
+        "Según la volatilidad del último mes entre las de los cinco años previos, conocida al pronosticar. "
+        "Ancho del rango de 95% en % del valor, y cuántas veces contuvo el valor.",
+        "By the last month's volatility among those of the five years before, as known when forecasting. Width of the "
+        "95% range in % of the value, and how often it held the outcome.",
+    ),
+    "regime.calm": Text("calma", "calm"),
+    "regime.normal": Text("normal", "normal"),
+    "regime.turbulent": Text("turbulencia", "turbulent"),
+    "verdict.better": Text("mejor", "better"),
+    "verdict.worse": Text("peor", "worse"),
+    "verdict.undecided": Text("sin decidir", "undecided"),
+    "verdict.yardstick": Text("vara de medir", "yardstick"),
+    "col.brier_ratio": Text("Brier / paseo", "Brier / walk"),
+    "col.dm_p": Text("p Diebold–Mariano", "Diebold–Mariano p"),
+    "col.mcs_p": Text("p conjunto de los mejores", "p best set"),
+    "col.direction_hit": Text("Dirección acertada", "Direction hit"),
+    "direction.title": Text("Dirección", "Direction"),
+    "direction.lead": Text(
+        "Probabilidad de que el valor baje más de {band}, quede cerca o suba más de {band}, leída de los cuantiles.",
+        "Probability that the value falls by more than {band}, stays near or rises by more than {band}, read off the "
+        "quantiles.",
+    ),
+    "direction.down": Text("baja", "down"),
+    "direction.flat": Text("se mantiene", "flat"),
+    "direction.up": Text("sube", "up"),
     "backtest.title": Text("Ventanas retrospectivas", "Backtest windows"),
     "backtest.lead": Text(
         "Los mismos modelos recorriendo la historia, cada pronóstico solo con lo conocido en su fecha.",

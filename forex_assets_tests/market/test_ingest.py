@@ -76,7 +76,7 @@ def test_without_a_network_is_stated_once_per_source(offline: Settings) -> None:
     notes = ingest(offline, "usdclp", now=NOW).notes
     assert len([note for note in notes if note.startswith("siete")]) == 1
     assert (
-        len([note for note in notes if note.startswith("mindicador: offline (usdclp_fixing, tpm, uf, copper_lme)")])
+        len([note for note in notes if note.startswith("mindicador: offline (usdclp_fixing, tpm, uf, imacec_yoy, copper_lme)")])
         == 1
     )
 
@@ -362,7 +362,7 @@ def test_provider_that_is_down_is_asked_once_and_the_run_goes_on(
     result = ingest(settings, "usdclp", now=NOW, environ={})
     assert len(provider.requests) == settings.platform.providers.http.attempts
     (note,) = [note for note in result.notes if note.startswith("mindicador")]
-    assert note.endswith("(usdclp_fixing, tpm, uf, copper_lme)")
+    assert note.endswith("(usdclp_fixing, tpm, uf, imacec_yoy, copper_lme)")
     assert served(result, "usdclp_fixing")["mindicador"] == "failed"
     result.require("usdclp_fixing")
 

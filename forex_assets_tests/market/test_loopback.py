@@ -232,7 +232,8 @@ def test_nothing_left_behind_holds_a_credential(
     answer: Any,
     pair_id: str,
 ) -> None:
-    assert set(SECRETS) == set(KNOWN_SECRETS), "every credential there is is looked for"
+    of_providers = {name for name in KNOWN_SECRETS if not name.startswith("FOREX_")}
+    assert set(SECRETS) == of_providers, "every credential there is is looked for"
     others = {name: server.base_url for name, server in keyed.items()}
     settings = without_local(configure(tmp_path / "configs", provider, monkeypatch, **others), pair_id)
     for server in (provider, *keyed.values()):
