@@ -261,11 +261,7 @@ _SENTENCES = {
 def _classic(row: pd.Series[Any], pair: str, as_of: dt.date, hashes: dict[str, str]) -> Finding:
     regime = str(row["regime"])
     state: State = "unknown" if regime == "UNKNOWN" else "clear" if regime == "NORMAL" else "fired"
-    reason = (
-        f"Classic regime {regime} (confidence {row['confidence']:.0f}%), multiplier {row['multiplier']:.2f}: "
-        f"volatility z {row['vol_zscore']:+.2f}, percentile {row['vol_percentile']:.0f}; "
-        f"{int(row['days_to_meeting'])} days to the third Tuesday."
-    )
+    reason = classic_sentence(row)
     return Finding(
         monitor=NAME,
         rule="regime",
@@ -281,6 +277,15 @@ def _classic(row: pd.Series[Any], pair: str, as_of: dt.date, hashes: dict[str, s
         n=int(row["price_n"]),
         n_effective=float(row["price_n"]),
         input_hashes=hashes,
+    )
+
+
+def classic_sentence(row: pd.Series[Any]) -> str:
+    """Return what the classic detector says, in a sentence."""
+    return (
+        f"Classic regime {row['regime']} (confidence {row['confidence']:.0f}%), multiplier {row['multiplier']:.2f}: "
+        f"volatility z {row['vol_zscore']:+.2f}, percentile {row['vol_percentile']:.0f}; "
+        f"{int(row['days_to_meeting'])} days to the third Tuesday."
     )
 
 

@@ -14,8 +14,11 @@ from forex_assets.schemas.evidence import MODEL_COMPARISON, PERFORMANCE_SLICES, 
 from forex_assets.schemas.forecasts import BACKTEST, FORECAST, INTERVAL_CALIBRATION
 from forex_assets.schemas.lifecycle import DEPLOYED_CONFIG, POST_DEPLOYMENT_HEALTH
 from forex_assets.schemas.market import BARS, DRIVERS, OBSERVATIONS, QUARANTINE, SOURCE_STATUS
+from forex_assets.schemas.monitoring import DRIFT_REPORT, FINDINGS
+from forex_assets.schemas.panel import PANEL_TABLES
 from forex_assets.schemas.table import Column, Kind, Table
 from forex_assets.schemas.vintages import QUARANTINE_RELEASE
+from forex_assets.schemas.watching import CALIBRATION, READINESS, REGIME_REPORT, WEEKLY_VALIDATION
 
 TABLES: dict[str, Table] = {
     table.name: table
@@ -34,8 +37,15 @@ TABLES: dict[str, Table] = {
         MODEL_COMPARISON,
         RELIABILITY,
         PERFORMANCE_SLICES,
+        DRIFT_REPORT,
+        FINDINGS,
+        REGIME_REPORT,
+        READINESS,
+        CALIBRATION,
+        WEEKLY_VALIDATION,
         DEPLOYED_CONFIG,
         POST_DEPLOYMENT_HEALTH,
+        *PANEL_TABLES,
         REPORT_INDEX,
     )
 }
@@ -43,9 +53,12 @@ TABLES: dict[str, Table] = {
 __all__ = [
     "BACKTEST",
     "BARS",
+    "CALIBRATION",
     "DEPLOYED_CONFIG",
+    "DRIFT_REPORT",
     "DRIVERS",
     "EVALUATION",
+    "FINDINGS",
     "FORECAST",
     "INTERVAL_CALIBRATION",
     "MODEL_COMPARISON",
@@ -56,10 +69,13 @@ __all__ = [
     "PROVENANCE",
     "QUARANTINE",
     "QUARANTINE_RELEASE",
+    "READINESS",
+    "REGIME_REPORT",
     "RELIABILITY",
     "REPORT_INDEX",
     "SOURCE_STATUS",
     "TABLES",
+    "WEEKLY_VALIDATION",
     "Column",
     "Kind",
     "Table",
