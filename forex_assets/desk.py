@@ -72,6 +72,9 @@ def report_inputs(pipeline: Pipeline, pair_id: str, as_of: dt.date, *, generated
         drivers=rows(schemas.DRIVERS, day_keys if store.exists(schemas.DRIVERS, pair_id, (day,)) else []),
         source_status=whole(schemas.SOURCE_STATUS),
         quarantine=whole(schemas.QUARANTINE),
+        comparison=rows(schemas.MODEL_COMPARISON, store.keys(schemas.MODEL_COMPARISON, pair_id)),
+        reliability=rows(schemas.RELIABILITY, store.keys(schemas.RELIABILITY, pair_id)),
+        slices=rows(schemas.PERFORMANCE_SLICES, store.keys(schemas.PERFORMANCE_SLICES, pair_id)),
         calibration=rows(schemas.INTERVAL_CALIBRATION, store.keys(schemas.INTERVAL_CALIBRATION, pair_id)),
     )
 

@@ -104,11 +104,14 @@ class Pipeline:
             return None
         return self.store.read(schemas.OBSERVATIONS, pair_id, [()])
 
-    def ingest(self, pair_id: str, *, now: pd.Timestamp, merge: bool = True, **shared: Any) -> dict[str, pd.DataFrame]:
+    def ingest(
+        self, pair_id: str, *, now: pd.Timestamp, merge: bool = True, keep_raw: bool = True, **shared: Any
+    ) -> dict[str, pd.DataFrame]:
         """Ask the sources, merge with what is stored (unless told not to), judge quality.
 
-        ``shared`` are a gateway and sources that several pairs use together. Returns the frames of ``observations``,
-        ``source_status`` and ``quarantine``.
+        ``keep_raw`` keeps what the sources sent in the archive under the home folder. ``shared`` are a gateway and
+        sources that several pairs use together. Returns the frames of ``observations``, ``source_status`` and
+        ``quarantine``.
         """
         from forex_assets.market.ingest import ingest
         from forex_assets.market.vintages.archive import RawArchive
@@ -121,7 +124,7 @@ class Pipeline:
             pair_id,
             now=now,
             stored=stored,
-            archive=RawArchive(self.settings.home),
+            archive=RawArchive(self.settings.home) if keep_raw else None,
             releases=self.releases(pair_id),
             **shared,
         )

@@ -1,4 +1,4 @@
-"""Reading commands: forecast, backtest, status, validate, report. None of them changes what Dagster holds."""
+"""Reading commands: forecast, status, validate, report. None of them changes what Dagster holds."""
 
 from __future__ import annotations
 
@@ -16,38 +16,22 @@ from forex_assets.cli.common import (
     JsonOption,
     PairOption,
     each_pair,
-    output_file,
     parse_as_of,
-    parse_day,
     parse_horizons,
     parse_pairs,
     print_json,
-    settings_with,
     stdout,
-    whole_number,
 )
-from forex_assets.errors import DataError, StoreError, ValidationError
+from forex_assets.errors import DataError, StoreError
 from forex_assets.settings import load_settings
 
 if TYPE_CHECKING:
     from forex_assets.pipeline import Pipeline
 
-DataDirOption = Annotated[
-    str | None,
-    typer.Option(
-        "--data-dir", help="Market data of this folder for this command only: nothing is stored, no provider is asked."
-    ),
-]
-
-EveryOption = Annotated[
-    int, typer.Option("--every", parser=whole_number("--every", 1, 260), help="Business days between origins.")
-]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command("forecast")(forecast)
-    app.command("backtest")(backtest)
     app.command("status")(status)
     app.command("validate")(validate)
     app.command("report")(report)
@@ -76,57 +60,6 @@ def forecast(
         print_forecasts(stdout(), results)
 
 
-def backtest(
-    pair: PairOption = None,
-    start: Annotated[str | None, typer.Option("--start", help="First origin YYYY-MM-DD.")] = None,
-    end: Annotated[str | None, typer.Option("--end", help="Last origin YYYY-MM-DD.")] = None,
-    every: EveryOption = 1,
-    horizon: HorizonOption = "all",
-    data_dir: DataDirOption = None,
-    out: Annotated[str | None, typer.Option("--out", help="Write every row to this Parquet file.")] = None,
-    json_output: JsonOption = False,
-) -> None:
-    """Walk forward through history, point-in-time, and score every model beside the random walk."""
-    import pandas as pd
-
-    from forex_assets.backtest_view import backtest_rows, backtest_scores
-    from forex_assets.cli.show import print_backtest
-    from forex_assets.pipeline import Pipeline
-
-    settings = settings_with(data_dir)
-    first, last = parse_day(start, "--start"), parse_day(end, "--end")
-    if first and last and first > last:
-        raise ValidationError(f"--start {first} is after --end {last}.", remedy="swap them.")
-    target = output_file(out, "--out", ".parquet")
-    pipeline = Pipeline(settings)
-    names = parse_horizons(settings, horizon)
-
-    def rows_of(name: str) -> pd.DataFrame:
-        return backtest_rows(pipeline, [name], names, start=first, end=last, every=every, fresh=data_dir is not None)
-
-    wanted = parse_pairs(settings, pair or next(iter(settings.pairs)))
-    made, skipped = each_pair(wanted, rows_of, may_skip=pair == "all")
-    rows = pd.concat(made, ignore_index=True)
-    if target is not None:
-        from forex_assets.store.files import LocalFiles
-
-        LocalFiles(target.parent).write_all([(target.name, _parquet(rows))])
-    scores = backtest_scores(pipeline, rows)
-    if json_output:
-        out_path = str(target) if target else None
-        print_json({"rows": len(rows), "out": out_path, "scores": scores, "skipped": skipped})
-        return
-    print_backtest(stdout(), scores, len(rows), str(target) if target else None)
-
-
-def _parquet(rows: Any) -> bytes:
-    import io
-
-    buffer = io.BytesIO()
-    rows.to_parquet(buffer, index=False)
-    return buffer.getvalue()
-
-
 def status(
     pair: PairOption = None,
     check: Annotated[bool, typer.Option("--check", help="Exit 1 when anything is bad, missing or stale.")] = False,
@@ -141,15 +74,19 @@ def status(
     pipeline = Pipeline(settings)
     summaries: list[dict[str, Any]] = []
     empty: list[str] = []
+    problems: list[str] = []
     for name in parse_pairs(settings, pair):
-        if pipeline.snapshot_days(name):
-            summaries.append(pair_summary(pipeline, name))
-        else:
+        if not pipeline.snapshot_days(name):
             empty.append(name)
-    problems = [f"{s['pair']} {text}" for s in summaries for text in _problems(s)]
+            continue
+        try:
+            summaries.append(pair_summary(pipeline, name))
+        except StoreError as error:  # the other pairs go on
+            problems.append(f"{name}: {error.message} Remedy: {error.remedy}")
+    problems += [f"{s['pair']} {text}" for s in summaries for text in _problems(s)]
     if pair not in (None, "all"):
         problems += [f"{name}: nothing stored; run `forex run --pair {name}`" for name in empty]
-    if not summaries:
+    if not summaries and not problems:
         problems.append("nothing is stored yet; run `forex run`")
     if json_output:
         print_json({"pairs": summaries, "not_stored": empty, "problems": problems})
@@ -160,7 +97,7 @@ def status(
 
 
 def _problems(summary: dict[str, Any]) -> list[str]:
-    out: list[str] = []
+    out: list[str] = [f"damaged: {text}" for text in summary["damaged"]]
     if summary["stale"]:
         out.append(
             f"newest value, of {summary['last_event_date']}, is {summary['business_days_old']} business days old "

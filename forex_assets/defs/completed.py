@@ -22,6 +22,9 @@ _TABLES = (
     schemas.FORECAST,
     schemas.EVALUATION,
     schemas.PERFORMANCE_REPORT,
+    schemas.MODEL_COMPARISON,
+    schemas.RELIABILITY,
+    schemas.PERFORMANCE_SLICES,
     schemas.REPORT_INDEX,
 )
 

@@ -1,5 +1,6 @@
 """Group evaluation: outcomes and scores of matured forecasts, and the report by window of maturity."""
 
+import base64
 from typing import Any
 
 import dagster as dg
@@ -12,6 +13,8 @@ from forex_assets.pipeline import Pipeline
 from forex_assets.settings import PairSpec
 
 GROUP = "evaluation"
+EVIDENCE = "evidence"
+EVIDENCE_TABLES = ("model_comparison", "reliability", "performance_slices")
 
 
 def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
@@ -65,7 +68,70 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
             )
         return frames
 
-    return [evaluation, performance_report]
+    @dg.multi_asset(
+        name=f"{pair.id}__{EVIDENCE}",
+        outs={
+            name: dg.AssetOut(
+                key=dg.AssetKey([pair.id, name]),
+                io_manager_key=SLICE_IO,
+                **asset_options(pair, name, GROUP),
+            )
+            for name in EVIDENCE_TABLES
+        },
+        partitions_def=by_horizon,
+        ins={"backtest": dg.AssetIn(key=dg.AssetKey([pair.id, "backtest"]))},
+        backfill_policy=SINGLE_RUN,
+    )
+    def evidence(context: dg.AssetExecutionContext, config: AsOfConfig, backtest: pd.DataFrame) -> tuple[Any, Any, Any]:
+        from forex_assets.evidence import evidence as evidence_of
+
+        frames: dict[str, dict[tuple[str, ...], pd.DataFrame]] = {name: {} for name in EVIDENCE_TABLES}
+        with readable_errors():
+            for horizon in context.partition_keys:
+                rows = backtest.loc[backtest["horizon"] == pipeline.settings.horizons[horizon]]
+                found = evidence_of(pipeline, pair.id, horizon, rows, as_of=config.day())
+                for name, frame in zip(
+                    EVIDENCE_TABLES, (found.comparison, found.reliability, found.slices), strict=True
+                ):
+                    frames[name][(horizon,)] = frame
+        for name in EVIDENCE_TABLES:
+            key = dg.AssetKey([pair.id, name])
+            describe_slices(context, key, frames[name])
+            for (horizon,) in frames[name]:
+                others = {other: frames[other][(horizon,)] for other in EVIDENCE_TABLES}
+                for label, markdown in evidence_markdown(name, others).items():
+                    context.add_asset_metadata(
+                        {label: dg.MetadataValue.md(markdown)}, asset_key=key, partition_key=horizon
+                    )
+        comparison, reliability, slices = (frames[name] for name in EVIDENCE_TABLES)
+        return comparison, reliability, slices
+
+    return [evaluation, performance_report, evidence]
+
+
+def evidence_markdown(name: str, frames: dict[str, pd.DataFrame]) -> dict[str, str]:
+    """Return what a table of evidence shows in the UI: the comparison as a table, pictures of the others."""
+    from forex_assets.reporting.evidence_charts import pictures
+
+    frame = frames[name]
+    if frame.empty:
+        return {"note": "No forecast of this horizon has matured."}
+    if name == "model_comparison":
+        columns = ["model", "n", "n_effective", "crps_ratio", "interval_score_95_ratio", "theil_u", "mase"]
+        columns += [
+            "direction_hit",
+            "brier_ratio",
+            "dm_crps_p_adjusted",
+            "mcs_crps_p",
+            "e_better",
+            "e_worse",
+            "verdict",
+        ]
+        return {"comparison": str(frame[columns].round(3).to_markdown(index=False))}
+    return {
+        label: f"![{label}](data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode()})"
+        for label, picture in pictures(name, frame).items()
+    }
 
 
 def scores_markdown(frame: pd.DataFrame) -> str:

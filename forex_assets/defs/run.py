@@ -231,8 +231,9 @@ def _run_pair(runner: Runner, outcome: PairOutcome, days: int, progress: Progres
         len(names),
         first=names[0],
         last=names[-1],
-        config=as_of_config("performance_report"),
+        config=as_of_config("performance_report", "evidence"),
     )
+    go(jobs.MONITORING, "monitors", 2, first=last, last=last)
     go(jobs.REPORT, "desk report", 1, first=last, last=last)
     remember(pipeline, pair.id, mark, first, last)
 

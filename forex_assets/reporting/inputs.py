@@ -45,6 +45,8 @@ class ReportInputs:
         EVALUATION rows of recently matured forecasts.
     performance:
         PERFORMANCE_REPORT rows.
+    comparison, reliability, slices:
+        MODEL_COMPARISON, RELIABILITY and PERFORMANCE_SLICES rows.
     drivers, source_status, quarantine, calibration:
         DRIVERS, SOURCE_STATUS, QUARANTINE and INTERVAL_CALIBRATION rows.
     series:
@@ -77,6 +79,9 @@ class ReportInputs:
     source_status: pd.DataFrame = field(default_factory=schemas.SOURCE_STATUS.empty)
     quarantine: pd.DataFrame = field(default_factory=schemas.QUARANTINE.empty)
     calibration: pd.DataFrame = field(default_factory=schemas.INTERVAL_CALIBRATION.empty)
+    comparison: pd.DataFrame = field(default_factory=schemas.MODEL_COMPARISON.empty)
+    reliability: pd.DataFrame = field(default_factory=schemas.RELIABILITY.empty)
+    slices: pd.DataFrame = field(default_factory=schemas.PERFORMANCE_SLICES.empty)
 
     def __post_init__(self) -> None:
         if self.generated_at.tzinfo is None:

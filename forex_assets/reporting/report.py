@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from forex_assets.evaluation.direction import NEUTRAL_BAND_SHARE, probabilities
 from forex_assets.levels import QUANTILE_COLUMNS, QUANTILE_LEVELS
-from forex_assets.reporting import charts
+from forex_assets.reporting import charts, evidence_charts
 from forex_assets.reporting.charts import fan_chart_png as fan_chart_png
 from forex_assets.reporting.inputs import ReportInputs
 from forex_assets.reporting.localize import DESK_ZONE, LANGUAGES, Language, Localizer
@@ -311,6 +313,45 @@ class Page:
     def outcome_kind(self, row: Any) -> str:
         """Return hit, edge or miss."""
         return charts.outcome_kind(row)
+
+    # --- evidence
+    def direction(self, row: Any) -> list[float]:
+        """Return the probabilities of down, flat and up that a forecast's quantiles state."""
+        quantiles = np.array([[getattr(row, name) for name in QUANTILE_COLUMNS]])
+        return [float(value) for value in probabilities(quantiles, np.array([row.last_value]))[0]]
+
+    @property
+    def neutral_band(self) -> str:
+        """Return the change up to which a value counts as flat."""
+        return self.loc.percent(NEUTRAL_BAND_SHARE, 1)
+
+    def compared(self) -> list[tuple[HorizonView, list[Any]]]:
+        """Return the models compared of each horizon that has any: the deployed one, then by CRPS."""
+        rows = self._known(self.inputs.comparison)
+        found = []
+        for horizon in self.view.horizons:
+            of_horizon = records(rows[rows["horizon"] == horizon.days])
+            of_horizon.sort(key=lambda row: (not row.is_active, row.crps))
+            found.append((horizon, of_horizon))
+        return [(horizon, listed) for horizon, listed in found if listed]
+
+    def evidence_charts(self) -> list[tuple[str, list[tuple[HorizonView, Markup]]]]:
+        """Return the name of each kind of chart with one drawing per horizon that has the rows for it."""
+        reliability, slices = self._known(self.inputs.reliability), self._known(self.inputs.slices)
+        kinds = (
+            ("calibration", evidence_charts.calibration_curve, reliability),
+            ("pit", evidence_charts.pit_histogram, reliability),
+            ("through_time", evidence_charts.score_through_time, slices),
+            ("regimes", evidence_charts.regime_chart, slices),
+        )
+        out = []
+        for name, draw, rows in kinds:
+            drawn = [(h, draw(rows[rows["horizon"] == h.days], self.loc)) for h in self.view.horizons]
+            out.append((name, [(horizon, chart) for horizon, chart in drawn if chart]))
+        return [(name, drawn) for name, drawn in out if drawn]
+
+    def _known(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return rows[rows["as_of"] <= pd.Timestamp(self.inputs.as_of)]
 
     # --- charts
     def fan(self) -> Markup:
