@@ -32,10 +32,14 @@ NOW = dt.datetime(2025, 6, 13, 22, 45, tzinfo=dt.UTC)
 DAY = ("2025-06-13",)
 
 
-@pytest.fixture(params=["folder", "memory"])
+@pytest.fixture(params=["folder", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> SliceStore:
-    root = str(tmp_path / "a store") if request.param == "folder" else f"memory://{uuid.uuid4().hex}"
-    return SliceStore(root, clock=lambda: NOW)
+    roots = {
+        "folder": lambda: str(tmp_path / "a store"),
+        "memory": lambda: f"memory://{uuid.uuid4().hex}",
+        "s3": lambda: f"{request.getfixturevalue('bucket')}/{uuid.uuid4().hex}",
+    }
+    return SliceStore(roots[request.param](), clock=lambda: NOW)
 
 
 @pytest.fixture
