@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class ForexError(Exception):
     """Base of every error this platform raises on purpose.
@@ -23,6 +25,14 @@ class ForexError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} Remedy: {self.remedy}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes whole: by default the remedy would be lost and the error with it."""
+        return (_rebuilt, (type(self), self.message, self.remedy))
+
+
+def _rebuilt(kind: type[ForexError], message: str, remedy: str) -> ForexError:
+    return kind(message, remedy=remedy)
 
 
 class ValidationError(ForexError):

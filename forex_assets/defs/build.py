@@ -11,6 +11,7 @@ from forex_assets.defs import (
     checks,
     deployment,
     evaluation,
+    findings,
     forecasts,
     jobs,
     market_data,
@@ -46,17 +47,25 @@ def build_definitions(settings: Settings, *, store: SliceStore | None = None) ->
             assets=[
                 asset
                 for pair in pairs
-                for room in (market_data, forecasts, evaluation, deployment, reports)
+                for room in (market_data, forecasts, evaluation, findings, deployment, reports)
                 for asset in room.build(pipeline, pair)
             ]
             + [reports.build_warehouse(pipeline)],
             asset_checks=[
                 check
                 for pair in pairs
-                for check in (*checks.build(pipeline, pair), quality_checks.build(pipeline, pair))
+                for check in (
+                    *checks.build(pipeline, pair),
+                    quality_checks.build(pipeline, pair),
+                    *findings.build_checks(pipeline, pair),
+                )
             ],
             jobs=[job for pair in pairs for job in jobs.build(settings, pair)] + [jobs.build_warehouse()],
-            schedules=[schedule for pair in pairs for schedule in schedules.build(pipeline, pair)],
+            schedules=[
+                schedule
+                for pair in pairs
+                for schedule in (*schedules.build(pipeline, pair), findings.build_schedule(pipeline, pair))
+            ],
             sensors=[
                 sensor
                 for pair in pairs

@@ -15,6 +15,7 @@ BACKTEST = "backtest"
 FORECAST = "forecast"
 EVALUATION = "evaluation"
 PERFORMANCE = "performance"
+MONITORING = "monitoring"
 REPORT = "desk_report"
 VALIDATION = "weekly_validation"
 OBSERVE = "observe_config"
@@ -38,6 +39,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "reliability",
         "performance_slices",
     ),
+    MONITORING: ("drift_report", "findings"),
     REPORT: ("desk_report",),
     OBSERVE: ("active_config",),
     DEPLOY: ("deployed_config",),
@@ -52,6 +54,7 @@ MEANING = {
     EVALUATION: "Score matured forecasts.",
     PERFORMANCE: "Scores by window of maturity, per horizon (the daily check).",
     VALIDATION: "Weekly: backtest, width factors and scores anew, per horizon.",
+    MONITORING: "Every monitor on a business day, and the drift report.",
     REPORT: "Write the desk report of a business day.",
     OBSERVE: "Record which configuration each horizon uses.",
     DEPLOY: "Deploy validated candidates, after a re-read of gate, checks and guards.",

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Bools = npt.NDArray[np.bool_]
 #: Days left out at the start of each path: models and monitors are warming up.
 BURN_IN_DAYS = 750
+#: The pair a simulated path stands for: monitors read its settings.
+PAIR = "usdclp_close"
 DRIVER_START = {"copper_comex": 4.0, "dxy": 100.0, "vix": 18.0}
 DRIVER_UNIT = {"copper_comex": "USD per lb", "dxy": "index", "vix": "index"}
 
@@ -63,7 +65,7 @@ def frames_of(path: NullPath, scores: Mapping[str, pd.DataFrame], horizons: Mapp
 
     rows = [frame[list(SCORE_COLUMNS)] for name, frame in scores.items() if name in horizons]
     return Frames(
-        pair="planted",
+        pair=PAIR,
         horizons=dict(horizons),
         calendar=path.calendar,
         target=observed("usdclp_close", "CLP per USD", path.prices),
@@ -103,7 +105,7 @@ def alarm_starts(fired: Bools, quiet: int) -> npt.NDArray[np.int64]:
     at = np.flatnonzero(fired)
     if not len(at):
         return at.astype(np.int64)
-    return at[np.concatenate([[True], np.diff(at) > quiet])].astype(np.int64)
+    return np.asarray(at[np.concatenate([[True], np.diff(at) > quiet])], dtype=np.int64)
 
 
 def path_alarms(scanned: pd.DataFrame, quiet: int) -> pd.DataFrame:

@@ -93,7 +93,7 @@ def null_paths(null: str, *, years: int, paths: int, seed: int) -> Iterator[Null
         return
     calendar = calendar_for("FX")
     n = years * BUSINESS_DAYS_A_YEAR
-    first = calendar.roll_forward(np.datetime64("1990-01-02", "D"))
+    first = calendar.roll_forward(np.datetime64("2000-01-03", "D"))
     dates = calendar.add(np.full(n, first - np.timedelta64(1, "D")), np.arange(1, n + 1))
     rng = np.random.default_rng([seed, NULLS.index(null)])
     source = _fixing_returns() if null == "clp_blocks" else None
