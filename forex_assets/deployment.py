@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from forex_assets import schemas
+from forex_assets.clock import AsOf
 from forex_assets.errors import DataError, ForexError
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.lifecycle.guards import GuardFacts, collect_facts, decide_guards
@@ -110,7 +111,7 @@ def _checks(
     }
     checks["candidate and report are about this subject"] = version.subject == report.subject == subject
     checks["candidate was tuned on data of its time"] = version.data_cutoff <= report.as_of
-    checks["the ledger is intact"] = pipeline.lifecycle.ledger.verify().intact
+    checks["the ledger is intact"] = pipeline.lifecycle.verify().intact
     checks["the model takes the parameters"] = _runs(version)
     return checks
 
@@ -189,7 +190,9 @@ def deploy(
         running_forecasts=running_forecasts,
         dry_run=dry_run,
     )
-    moves = deployer.propose(proposals, facts, as_of=newest_day(pipeline, pair_id), now=now, actor=actor, force=force)
+    moves = deployer.propose(
+        proposals, facts, as_of=newest_day(pipeline, pair_id, now), now=now, actor=actor, force=force
+    )
     told = sinks_of(pipeline).tell(proposals[0].version.subject.scope, now=now)
     warn_of_sinks(pipeline, told, now)
     for move in moves:
@@ -199,9 +202,13 @@ def deploy(
     return Deployment(tuple(moves), tuple(told), judged)
 
 
-def newest_day(pipeline: Pipeline, pair_id: str) -> dt.date:
-    """Return the newest day with data: forecasts of later days use what is deployed now."""
-    return pipeline.snapshot(pair_id).as_of
+def newest_day(pipeline: Pipeline, pair_id: str, now: dt.datetime) -> dt.date:
+    """Return the newest day with data (today in Santiago without any): later days' forecasts use what is deployed now.
+
+    Nothing is read but names, so that a rollback works whatever state the data are in.
+    """
+    days = pipeline.snapshot_days(pair_id)
+    return days[-1] if days else AsOf(now).date
 
 
 # ---- watching ---------------------------------------------------------------------------------------------------
@@ -218,7 +225,7 @@ def watch(pipeline: Pipeline, pair_id: str, horizon: str, *, now: dt.datetime) -
         canary=lambda: canary(pipeline, subject),
         losses=lambda: losses(pipeline, subject),
         now=now,
-        as_of=newest_day(pipeline, pair_id),
+        as_of=newest_day(pipeline, pair_id, now),
         kill_file=None if facts.kill_files is None else bool(facts.kill_files),
     )
     if health.phase == "rolled_back" and health.acted:

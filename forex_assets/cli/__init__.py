@@ -28,6 +28,7 @@ reading.register(app)
 backtesting.register(app)
 maintenance.register(app)
 data.register(app)
+optimize.register(app)
 
 DEBUG = "--debug"
 

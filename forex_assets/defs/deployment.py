@@ -50,7 +50,7 @@ def build(pipeline: Pipeline, pair: PairSpec, after: Sequence[str] = ()) -> list
                 running_forecasts=running_forecasts(context.instance, pair.id),
                 dry_run=config.dry_run,
             )
-            frames = deployment.deployed_rows(pipeline, done, deployment.newest_day(pipeline, pair.id))
+            frames = deployment.deployed_rows(pipeline, done, deployment.newest_day(pipeline, pair.id, now))
         if done.refused:
             raise dg.Failure(
                 description=" ".join(f"{move.subject}: {'; '.join(move.reasons)}." for move in done.refused),
@@ -87,7 +87,7 @@ def build(pipeline: Pipeline, pair: PairSpec, after: Sequence[str] = ()) -> list
             for horizon in context.partition_keys:
                 health = deployment.watch(pipeline, pair.id, horizon, now=now)
                 seen.append(health)
-                day = deployment.newest_day(pipeline, pair.id)
+                day = deployment.newest_day(pipeline, pair.id, now)
                 frames[(horizon,)] = deployment.health_rows(pipeline, health, day)
         describe_slices(context, context.asset_key, frames)
         context.add_output_metadata({"health": dg.MetadataValue.md(_health(seen))})

@@ -11,7 +11,7 @@ import contextlib
 import datetime as dt
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -236,6 +236,12 @@ class Ledger:
                 remedy="list the ids with `forex ledger show`.",
             )
         return next(iter(found.values()))
+
+    def ids_among(self, wanted: Collection[str]) -> set[str]:
+        """Return those of the wanted ids that the ledger holds."""
+        numbers = {int(name.split("-")[0]) for name in wanted}
+        lines = (line for number, line in enumerate(self._lines(), start=1) if number in numbers)
+        return {entry.id for line in lines if (entry := _try_entry(line))} & set(wanted)
 
     def given(self, entry: Entry) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """Return inputs and policy of an entry, checked against the hashes it carries.

@@ -7,6 +7,7 @@ import fnmatch
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from forex_assets.lifecycle.guards import decide_guards
 from forex_assets.lifecycle.versions import SETTINGS
 
 #: Function names under which these decisions are recorded and replayed.
@@ -37,7 +38,7 @@ def decide_promotion(known: Mapping[str, Any], policy: Mapping[str, Any]) -> dic
     known:
         ``candidate`` and ``incumbent`` (subject, model, hash; the incumbent None for the settings' model),
         ``validation`` (approved, candidate, incumbent, states of the criteria), ``checks`` (name to passed, or None
-        for unknown), ``guards`` (outcome of :func:`forex_assets.lifecycle.guards.decide_guards`), ``pointers``
+        for unknown), ``guard_facts`` (judged by :func:`forex_assets.lifecycle.guards.decide_guards`), ``pointers``
         (current, staged, failed, incident), ``halted``, ``approvals`` and ``rejections`` (who, why), ``proposer``,
         ``shadow`` (targets, days, evidence_worse; None before it started), ``force``.
     policy:
@@ -50,7 +51,7 @@ def decide_promotion(known: Mapping[str, Any], policy: Mapping[str, Any]) -> dic
     base = {"policy": name, "risk_class": risk, "candidate": candidate["hash"]}
     if pointers["current"] == candidate["hash"]:
         return {**base, "action": "keep", "reasons": ["this version is already in use"]}
-    against = _against(known)
+    against = _against(known, decide_guards(known["guard_facts"], policy["guards"]))
     if against:
         return {**base, "action": "refuse", "reasons": against}
     missing = _missing(name, known, policy)
@@ -66,7 +67,7 @@ def decide_promotion(known: Mapping[str, Any], policy: Mapping[str, Any]) -> dic
     return {**base, "action": "promote", "reasons": why}
 
 
-def _against(known: Mapping[str, Any]) -> list[str]:
+def _against(known: Mapping[str, Any], guards: Mapping[str, Any]) -> list[str]:
     candidate, validation, pointers = known["candidate"], known["validation"], known["pointers"]
     reasons = []
     if validation["candidate"] != candidate["hash"]:
@@ -83,8 +84,8 @@ def _against(known: Mapping[str, Any]) -> list[str]:
     for name, passed in known["checks"].items():
         if passed is not True:
             reasons.append(f"check {name} " + ("failed" if passed is False else "could not be made"))
-    if not known["guards"]["allowed"]:
-        reasons.extend(known["guards"]["reasons"])
+    if not guards["allowed"]:
+        reasons.extend(guards["reasons"])
     if candidate["hash"] in pointers["failed"] and not known["force"]:
         reasons.append("it was rolled back or rejected before; promoting it again must be forced")
     if pointers["incident"] and not known["force"]:
@@ -93,12 +94,12 @@ def _against(known: Mapping[str, Any]) -> list[str]:
         reasons.append(known["halted"])
     if known["rejections"]:
         reasons.append("rejected by " + "; ".join(f"{item['by']}: {item['why']}" for item in known["rejections"]))
-    if known["force"] and not _people(known["approvals"]):
-        reasons.append("a forced promotion needs a person's approval with a justification")
     return reasons
 
 
 def _missing(name: str, known: Mapping[str, Any], policy: Mapping[str, Any]) -> list[str]:
+    if known["force"] and not _people(known["approvals"]):
+        return ["a forced promotion waits for a person's approval with a justification"]
     if name == "two-person":
         lacking = policy["approvals_needed"] - len(_approvers(known))
         return [f"waits for {lacking} more approval(s) by other people than its proposer"] if lacking > 0 else []

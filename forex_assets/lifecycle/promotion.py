@@ -15,7 +15,7 @@ from typing import Any
 from forex_assets.errors import StoreError, ValidationError
 from forex_assets.lifecycle import policies
 from forex_assets.lifecycle.canonical import instant_text
-from forex_assets.lifecycle.guards import GuardFacts, decide_guards
+from forex_assets.lifecycle.guards import GuardFacts
 from forex_assets.lifecycle.ledger import Decision, Entry
 from forex_assets.lifecycle.pointers import (
     OPEN,
@@ -170,7 +170,6 @@ class Deployer:
                 "forced": item.report.forced,
             },
             "checks": dict(item.checks),
-            "guards": decide_guards(facts.as_dict(), self.policy.guards.model_dump(mode="json")),
             "guard_facts": facts.as_dict(),
             "pointers": {
                 "current": pointers.current,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from forex_assets.lifecycle.ledger import Ledger
+from forex_assets.lifecycle.ledger import Fault, Ledger, Verification
 from forex_assets.lifecycle.pointers import Pointers, PointerState, PointerStore, decode_subjects, stamped
 from forex_assets.lifecycle.subject import Subject
 from forex_assets.lifecycle.versions import SETTINGS, ConfigVersion, VersionStore
@@ -91,6 +91,26 @@ class LifecycleStore:
                 return Resolved(version, shadows, tuple(notes))
             notes.append(f"version {name} cannot be read" if version is None else f"version {name} is newer than as_of")
         return Resolved(None, (), (*notes, "the settings' model is used"))
+
+    def verify(self) -> Verification:
+        """Check the ledger, and that it still holds every entry the pointers name.
+
+        A ledger written anew with hashes that fit each other is found by the second.
+        """
+        found = self.ledger.verify()
+        named = {
+            span.entry
+            for scope in self.pointers.scopes()
+            for item in self.state(scope).subjects.values()
+            for span in item.history
+            if span.entry
+        }
+        missing = named - self.ledger.ids_among(named)
+        faults = [
+            Fault(int(name.split("-")[0]), name, "the pointers name this entry, and the ledger does not hold it")
+            for name in sorted(missing)
+        ]
+        return replace(found, faults=(*found.faults, *faults))
 
     def _shadows(self, pointers: Pointers, current: str | None) -> tuple[ConfigVersion, ...]:
         names = [pointers.staged]
