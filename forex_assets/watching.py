@@ -1,10 +1,11 @@
 """From the store to what the monitors see: prices, drivers and the scores of matured forecasts.
 
-Everything here is read from what is stored; nothing asks a source or a clock.
+What is stored is read; only :func:`fresh_frames` asks the sources, when nothing is stored yet.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,6 +13,7 @@ import pandas as pd
 from forex_assets import schemas
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.pipeline import Pipeline
+from forex_assets.provenance import content_hash
 
 if TYPE_CHECKING:
     from forex_assets.monitoring.frames import Frames
@@ -26,13 +28,47 @@ def stored_frames(pipeline: Pipeline, pair_id: str, *, scores: bool = True) -> F
 
     Scores are those of the stored evaluations, and before them those of the stored backtest.
     """
-    from forex_assets.monitoring.frames import SCORE_COLUMNS, Frames
+    from forex_assets.monitoring.frames import SCORE_COLUMNS
+
+    table = scores_of(pipeline, pair_id) if scores else schemas.EVALUATION.empty()[list(SCORE_COLUMNS)]
+    return frames_from(pipeline, pair_id, pipeline.observations(pair_id), table)
+
+
+def fresh_frames(pipeline: Pipeline, pair_id: str, *, now: pd.Timestamp) -> Frames:
+    """Return the same from the store where it holds the pair's data and backtests, else made in memory.
+
+    Nothing is stored: a replay of a data folder leaves the platform as it is.
+
+    Raises
+    ------
+    DataError
+        When no value of the pair is known.
+    """
+    from forex_assets.errors import DataError
+    from forex_assets.market.asof import bars_as_of, data_hash
+
+    horizons = pipeline.settings.horizons
+    observations = pipeline.stored_observations(pair_id)
+    if observations is not None and all(pipeline.store.exists(schemas.BACKTEST, pair_id, (name,)) for name in horizons):
+        return stored_frames(pipeline, pair_id)
+    if observations is None:
+        observations = pipeline.ingest(pair_id, now=now, merge=False)["observations"]
+    newest = pipeline.default_as_of(pair_id, now=now, observations=observations)
+    bars = bars_as_of(observations, pipeline.settings.pair(pair_id), newest)
+    if bars.empty:
+        raise DataError(f"No value of {pair_id} is known.", remedy="give a data folder that has its target series.")
+    hashed = data_hash(bars)
+    backtests = {name: pipeline.backtest_of(pair_id, name, bars, newest, hashed) for name in horizons}
+    return frames_from(pipeline, pair_id, observations, scores_of(pipeline, pair_id, backtests))
+
+
+def frames_from(pipeline: Pipeline, pair_id: str, observations: pd.DataFrame, scores: pd.DataFrame) -> Frames:
+    """Return what the monitors look at from observations and the scores of matured forecasts."""
+    from forex_assets.monitoring.frames import Frames
 
     settings = pipeline.settings
     pair = settings.pair(pair_id)
-    observations = pipeline.observations(pair_id)
     series = {name: _observed(pipeline, observations, name) for name in (pair.target.series, *pair.drivers)}
-    table = scores_of(pipeline, pair_id) if scores else schemas.EVALUATION.empty()[list(SCORE_COLUMNS)]
     return Frames(
         pair=pair_id,
         horizons=settings.horizons,
@@ -42,25 +78,37 @@ def stored_frames(pipeline: Pipeline, pair_id: str, *, scores: bool = True) -> F
             **{name: series[name] for name in pair.drivers if len(series[name].values)},
             **_ranges(observations, pair.target.series),
         },
-        scores=table,
-        input_hashes={"observations": str(observations["data_hash"].iloc[0]) if len(observations) else ""},
+        scores=scores,
+        input_hashes={
+            "observations": str(observations["data_hash"].iloc[0]) if len(observations) else "",
+            "scores": content_hash([len(scores), float(scores["crps"].sum()) if len(scores) else 0.0]),
+        },
     )
 
 
-def scores_of(pipeline: Pipeline, pair_id: str) -> pd.DataFrame:
-    """Return the matured forecasts of the deployed model and of the random walk, live ones before backtest ones."""
+def scores_of(pipeline: Pipeline, pair_id: str, backtests: Mapping[str, pd.DataFrame] | None = None) -> pd.DataFrame:
+    """Return the matured forecasts of the deployed model and of the random walk, live ones before backtest ones.
+
+    Backtests are the stored ones unless others are given by horizon.
+    """
     from forex_assets.evaluation.scores import score_rows
     from forex_assets.monitoring.frames import SCORE_COLUMNS
 
     columns, store, parts = list(SCORE_COLUMNS), pipeline.store, []
+    if backtests is None:
+        backtests = {
+            name: store.read(schemas.BACKTEST, pair_id, [(name,)])
+            for name in pipeline.settings.horizons
+            if store.exists(schemas.BACKTEST, pair_id, (name,))
+        }
     for horizon in pipeline.settings.horizons:
         active = pipeline.active(pair_id, horizon).model
         keys = [key for key in store.keys(schemas.EVALUATION, pair_id) if key[0] == horizon]
         live = store.read(schemas.EVALUATION, pair_id, keys) if keys else schemas.EVALUATION.empty()
         live = live.loc[live["is_active"] | (live["model"] == BENCHMARK), columns]
         parts.append(live)
-        if store.exists(schemas.BACKTEST, pair_id, (horizon,)):
-            rows = store.read(schemas.BACKTEST, pair_id, [(horizon,)])
+        if horizon in backtests:
+            rows = backtests[horizon]
             rows = rows.loc[rows["model"].isin([active, BENCHMARK]) & rows["actual"].notna()]
             rows = rows.loc[~rows["as_of"].isin(live["as_of"])]
             if len(rows):

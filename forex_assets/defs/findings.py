@@ -44,7 +44,8 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
         **asset_options(pair, "findings", GROUP),
     )
     def findings(context: dg.AssetExecutionContext) -> Any:
-        from forex_assets.watching import findings_of, stored_frames
+        from forex_assets.findings_view import findings_of
+        from forex_assets.watching import stored_frames
 
         with readable_errors():
             frames = findings_of(pipeline, stored_frames(pipeline, pair.id), _days(context))
@@ -66,7 +67,8 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
         **asset_options(pair, "drift_report", GROUP),
     )
     def drift_report(context: dg.AssetExecutionContext) -> Any:
-        from forex_assets.watching import drift_reports_of, stored_frames
+        from forex_assets.findings_view import drift_reports_of
+        from forex_assets.watching import stored_frames
 
         with readable_errors():
             frames = drift_reports_of(pipeline, stored_frames(pipeline, pair.id), _days(context))
