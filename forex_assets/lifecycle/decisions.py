@@ -20,6 +20,9 @@ DecisionFunction = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str,
 
 #: Name → ``module:function``; imported when it is needed.
 FUNCTIONS: dict[str, str] = {
+    "trigger/1": "forex_assets.lifecycle.trigger:decide_retraining",
+    "gate/1": "forex_assets.lifecycle.gate:decide_gate",
+    "gate-classic/1": "forex_assets.lifecycle.gate:decide_gate_classic",
     "guards/1": "forex_assets.lifecycle.guards:decide_guards",
     "promotion/1": "forex_assets.lifecycle.policies:decide_promotion",
     "technical-probation/1": "forex_assets.lifecycle.probation:decide_technical",
