@@ -11,6 +11,7 @@ from forex_assets.defs import jobs
 from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors
 from forex_assets.defs.partitions import horizons
 from forex_assets.defs.sensors import ACTIVE, in_progress
+from forex_assets.lifecycle.drill import drill
 from forex_assets.lifecycle.health import Health, due, read_watch
 from forex_assets.lifecycle.subject import Subject
 from forex_assets.pipeline import Pipeline, utc_now
@@ -164,6 +165,35 @@ def running_forecasts(instance: dg.DagsterInstance, pair_id: str) -> int | None:
         return len(instance.get_run_ids(dg.RunsFilter(job_name=job, statuses=ACTIVE), limit=10))
     except (dg.DagsterError, OSError):
         return None
+
+
+def build_drill(pipeline: Pipeline) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
+    """Return the restore drill as a job, and its schedule: it fails when something damaged is not restored in time."""
+    settings = pipeline.settings
+    subject = Subject.forecast(next(iter(settings.pairs)), next(iter(settings.horizons)))
+
+    @dg.op(name="restore_drill", description="Damages a copy of what the life cycle keeps, and restores it.")
+    def restore_drill(context: dg.OpExecutionContext) -> None:
+        with readable_errors():
+            report = drill(settings.home, settings.deployment, subject=subject, now=utc_now().to_pydatetime())
+        rows = [(step.name, step.restored, f"{step.seconds:.3f}", step.detail) for step in report.steps]
+        table = dg.MetadataValue.md(_table(("Damaged", "Restored", "Seconds", "What was seen"), rows))
+        if not report.passed:
+            raise dg.Failure("The restore drill failed.", metadata={"steps": table}, allow_retries=False)
+        context.add_output_metadata({"steps": table, "slowest restore (s)": report.restore_s})
+
+    @dg.job(name="restore_drill_job", description="Restore drill of the version store, in a sandbox.")
+    def restore_drill_job() -> None:
+        restore_drill()
+
+    schedule = dg.ScheduleDefinition(
+        name="restore_drill",
+        job=restore_drill_job,
+        cron_schedule=settings.deployment.drill.cron,
+        execution_timezone=settings.platform.schedules.timezone,
+        description="Restore drill of the version store, in a sandbox.",
+    )
+    return restore_drill_job, schedule
 
 
 # ---- what people read ---------------------------------------------------------------------------------------------

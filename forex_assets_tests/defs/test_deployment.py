@@ -11,7 +11,7 @@ import pytest
 
 from forex_assets import deployment, schemas
 from forex_assets.defs import jobs
-from forex_assets.defs.deployment import build_sensor, due_horizons
+from forex_assets.defs.deployment import build_drill, build_sensor, due_horizons
 from forex_assets.errors import ForexError
 from forex_assets.lifecycle.health import read_watch
 from forex_assets.lifecycle.reports import CandidateReport, Criterion, ValidationReport, frame_of
@@ -204,3 +204,14 @@ def test_losses_are_paired_on_the_same_targets(built: World) -> None:
     assert 1 <= found.overlap <= 7
     assert found.maturity_days == 7
     assert deployment.paired_losses(built.pipeline, SUBJECT, "rw_blend", "nobody", since=dt.date(2019, 1, 1)).rows == []
+
+
+@pytest.mark.capability("L02")
+def test_the_restore_drill_runs_as_a_job_and_fails_where_something_cannot_be_restored(world: World) -> None:
+    job, schedule = build_drill(world.pipeline)
+    assert schedule.job_name == job.name
+    assert job.execute_in_process(instance=world.instance).success
+    ledger = world.pipeline.lifecycle.ledger
+    assert [entry.kind for entry in ledger.entries()] == ["drill"]
+    ledger.path.write_bytes(ledger.path.read_bytes().replace(b'"passed":true', b'"passed":null'))
+    assert not job.execute_in_process(instance=world.instance, raise_on_error=False).success
