@@ -25,6 +25,8 @@ from forex_assets.settings import load_settings
 from forex_assets.simulation.nulls import BUSINESS_DAYS_A_YEAR, NULLS
 
 ROOT = Path(__file__).resolve().parents[1]
+#: Monitors a fault of prices or drivers can concern; the others look at feeds and runs.
+WATCHING_PRICES = ("performance", "drift", "regime", "shock")
 RATES = ROOT / "forex_assets" / "monitoring" / "alarm_rates.csv"
 
 
@@ -50,7 +52,9 @@ def _classic(null: str, years: int, paths: int, seed: int) -> Any:
 
 
 def _prices(null: str, years: int, paths: int, seed: int) -> Any:
-    return alarm_table.path_power(null, load_settings(), "recommended", within=30, years=years, paths=paths, seed=seed)
+    return alarm_table.path_power(
+        null, load_settings(), "recommended", within=30, years=years, paths=paths, seed=seed, names=WATCHING_PRICES
+    )
 
 
 def _feeds(years: int, paths: int, seed: int) -> Any:
@@ -76,6 +80,8 @@ def main() -> None:
         start = time.perf_counter()
         classic = [r for part in pool.map(_false_alarms, NULLS, ["classic"] * 4, *_same(size, 4)) for r in part]
         classic_seconds = time.perf_counter() - start
+        if args.write_rates:
+            write_rates([*found, *classic], str(RATES))
         powers: list[Any] = []
         if not args.skip_power:
             half = {**size, "paths": max(1, args.paths // 2)}
@@ -90,8 +96,6 @@ def main() -> None:
     rates, table = alarm_table.rates_frame([*found, *classic]), alarm_table.powers_frame(powers)
     years = (args.years - BURN_IN_DAYS / BUSINESS_DAYS_A_YEAR) * args.paths
     _print(rates, table, seconds, years)
-    if args.write_rates:
-        write_rates([*found, *classic], str(RATES))
     result = {
         "simulated_years_per_null": years,
         "seconds_recommended": seconds,

@@ -140,7 +140,7 @@ def _readings_of(tested: Sequence[Tested], days: Dates, policy: DriftPolicy, fra
         gone = ~few & ~old & ~np.isfinite(found.effect)
         why[gone] = "too many observations are missing, or none differs from another"
         floor = floor_of(sample.subject, test, policy.floors)
-        below = -np.inf if test == "shape" else -floor
+        below = -np.inf if test == "distribution" else -floor
         out.append(Reading(test, sample.subject, UNITS[test], found.effect, floor, below, why, significant))
     return out
 

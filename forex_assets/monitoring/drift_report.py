@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 COLUMNS = [name for name in DRIFT_REPORT.column_names if name not in PROVENANCE]
 CLASSIC_SUBJECT = "price level"
 _TEST_COLUMN = {
-    "shape": "shape_fired",
+    "distribution": "shape_fired",
     "location": "mean_fired",
     "scale": "variance_fired",
     "persistence": "autocorrelation_fired",
@@ -139,7 +139,7 @@ def _recommended_rows(frames: Frames, as_of: dt.date, settings: Settings) -> lis
             onset(
                 item.sample.dates[max(0, end - policy.recent_obs - policy.baseline_obs) : end],
                 np.concatenate([base, recent]),
-                of_size=any(reading.rule in ("scale", "shape") for reading in fired),
+                of_size=any(reading.rule in ("scale", "distribution") for reading in fired),
             ).began_on
             if fired
             else None

@@ -19,7 +19,7 @@ from forex_assets.settings.monitoring import DriftPolicy
 
 Floats = npt.NDArray[np.float64]
 Dates = npt.NDArray[np.datetime64]
-Test = Literal["location", "scale", "shape", "persistence", "link"]
+Test = Literal["location", "scale", "distribution", "persistence", "link"]
 #: Series whose moves are differences, in their own unit; all others move in logs.
 DIFFERENCES = ("fed_funds", "tpm", "us_2y", "us_10y", "ipc_yoy", "imacec_yoy", "wti")
 #: The driver whose link to the pair is watched.
@@ -59,14 +59,14 @@ def samples_at(frames: Frames, target: Known, drivers: Mapping[str, Known], poli
     out: list[Sample] = []
     dates, moves = moves_of(target)
     standard = standardised(moves, policy)
-    out.append(Sample("returns", dates, standard, ("location", "shape", "persistence")))
+    out.append(Sample("returns", dates, standard, ("location", "distribution", "persistence")))
     out.append(Sample("volatility", dates, clipped(moves, policy), ("scale",)))
     for name in policy.features:
         if name not in drivers:
             continue
         days, values = moves_of(drivers[name])
         own = standardised(values, policy)
-        out.append(Sample(name, days, own, ("location", "scale", "shape", "persistence")))
+        out.append(Sample(name, days, own, ("location", "scale", "distribution", "persistence")))
         if name == next((link for link in LINK if link in drivers), None):
             both, left, right = np.intersect1d(dates, days, return_indices=True)
             out.append(Sample(f"link_{name}", both, standard[left], ("link",), partner=own[right]))
@@ -76,7 +76,7 @@ def samples_at(frames: Frames, target: Known, drivers: Mapping[str, Known], poli
         scores = np.where(np.isfinite(scored.pit), normal_scores(scored.pit), np.nan)
         residual = np.clip(scored.error_sigma, -policy.clip_sigma, policy.clip_sigma)
         out.append(Sample(f"residual_{name}", scored.matured_on, residual, ("location", "scale"), scored.steps))
-        out.append(Sample(f"pit_{name}", scored.matured_on, scores, ("shape",), scored.steps))
+        out.append(Sample(f"pit_{name}", scored.matured_on, scores, ("distribution",), scored.steps))
     return out
 
 

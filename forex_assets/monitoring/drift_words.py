@@ -32,7 +32,7 @@ NORMAL_95 = 1.959963984540054
 MEANING = {
     "location": "the mean",
     "scale": "the size of moves",
-    "shape": "the shape of the distribution",
+    "distribution": "the distribution",
     "persistence": "the day-to-day dependence",
     "link": "the link to the pair",
 }
@@ -77,7 +77,9 @@ def _finding(frames: Frames, reading: Reading, tested: Tested, as_of: dt.date, s
     ]
     if state == "fired":
         both = slice(max(0, end - policy.recent_obs - policy.baseline_obs), end)
-        began = onset(tested.sample.dates[both], tested.sample.values[both], of_size=reading.rule in ("scale", "shape"))
+        began = onset(
+            tested.sample.dates[both], tested.sample.values[both], of_size=reading.rule in ("scale", "distribution")
+        )
         seen = ", ".join(
             f"{name} {day}"
             for name, day in (("CUSUM", began.cusum), ("ADWIN", began.adwin), ("change point", began.change_point))
@@ -90,7 +92,9 @@ def _finding(frames: Frames, reading: Reading, tested: Tested, as_of: dt.date, s
         severity=reading.severity_on(0),
         reasons=tuple(sentences),
         effect=effect,
-        effect_low=effect - NORMAL_95 * error if reading.rule != "shape" else max(0.0, effect - NORMAL_95 * error),
+        effect_low=effect - NORMAL_95 * error
+        if reading.rule != "distribution"
+        else max(0.0, effect - NORMAL_95 * error),
         effect_high=effect + NORMAL_95 * error,
         **common,  # type: ignore[arg-type]
     )

@@ -120,7 +120,7 @@ class DriftFloors(Strict):
     location_sigma: Positive
     scale_log: Annotated[float, Field(gt=0, lt=3, strict=True)]
     volatility_log: Annotated[float, Field(gt=0, lt=3, strict=True)]
-    shape_distance: Share
+    distribution_distance: Share
     persistence_correlation: Share
     link_correlation: Share
 
