@@ -139,6 +139,19 @@ def using(*locations: str | Path) -> Iterator[None]:
         _current.reset(token)
 
 
+_loaded: contextvars.ContextVar[Checkpoint | None] = contextvars.ContextVar("chronos_loaded", default=None)
+
+
+@contextlib.contextmanager
+def using_loaded(checkpoint: Checkpoint) -> Iterator[None]:
+    """Put a checkpoint already in memory in force for a block of code, for example an optimised copy."""
+    token = _loaded.set(checkpoint)
+    try:
+        yield
+    finally:
+        _loaded.reset(token)
+
+
 def configured() -> tuple[str, ...]:
     """Return the locations in force: those of :func:`using`, else those of the settings."""
     held = _current.get()
@@ -167,6 +180,9 @@ def resolve(family: Family, given: str = "", precision: Precision = "float64") -
     ValidationError
         When the one given is of another family.
     """
+    held = _loaded.get()
+    if held is not None and held.family == family:
+        return held
     if given:
         found = [load(item, precision) for item in expand([given])]
     else:

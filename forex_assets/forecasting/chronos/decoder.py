@@ -68,7 +68,7 @@ class T5Sampler:
                 f"The checkpoint decodes without an encoder (model_type {self.config.model_type!r}).",
                 remedy="use a Chronos-T5 checkpoint (seq2seq).",
             )
-        self.dtype = self.model.lm_head.weight.dtype
+        self.dtype = self.model.shared.weight.dtype  # a quantised head has none
         self.blocks = list(self.model.decoder.block)
         attention = self.blocks[0].layer[0].SelfAttention
         self.heads, self.size = int(attention.n_heads), int(attention.key_value_proj_dim)

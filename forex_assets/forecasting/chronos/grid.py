@@ -172,7 +172,10 @@ def terminal_returns(
     at_once = max(1, _ROWS // len(heat))
     for start in range(0, len(origins), at_once):
         at = np.arange(start, min(len(origins), start + at_once))
-        draws = np.stack([rng.generator(origins.as_of[i]).random((longest, samples)) for i in at])
+        draws = np.full((len(at), longest, samples), 0.5)
+        for row, i in enumerate(at):
+            own = int(steps[i])  # sample by sample, so that fewer samples are the first of more
+            draws[row, :own] = rng.generator(origins.as_of[i]).random((samples, own)).T
         memory = sampler.encode(pad_left([contexts[i] for i in at]))
         paths = sampler.sample(memory, np.tile(draws, (1, 1, len(temperatures))), heat, Sampling(top_k), tick)
         moved = np.cumsum(paths, axis=2)

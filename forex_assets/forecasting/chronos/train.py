@@ -156,8 +156,7 @@ def train(
         if not resumed:
             state["first"] = state["best"] = learner.loss_of(held_out)
             state["weights"] = learner.weights()
-        stopped = ""
-        loss = float("nan")
+        stopped = str(state["stopped"])
         while not stopped:
             step = int(state["step"])
             done = _share_done(options, step, time.monotonic() - started)
@@ -167,12 +166,13 @@ def train(
             if (step + 1) % options.evaluate_every == 0 or share >= 1:
                 _evaluate(state, learner, held_out, options)
                 state["seconds"] = time.monotonic() - started
-                if state["waited"] >= options.patience:
+                if share >= 1:
+                    over = options.steps is not None and step + 1 >= options.steps
+                    stopped = "the step budget" if over else "the time budget"
+                elif state["waited"] >= options.patience:
                     stopped = f"{options.patience} evaluations without improvement"
+                state["stopped"] = stopped
                 _save_state(state_dir, signature, state, learner)
-            if share >= 1:
-                over = options.steps is not None and step + 1 >= options.steps
-                stopped = stopped or ("the step budget" if over else "the time budget")
             if on_step is not None:
                 on_step(Progress(step + 1, min(share, 1.0), loss, state["last"], state["best"], resumed))
         learner.restore(state["weights"])
@@ -219,7 +219,7 @@ class _Learner:
 
         for group in self.optimiser.param_groups:
             warm = min(1.0, (share_done + 1e-3) / WARMUP_SHARE)
-            group["lr"] = self.options.learning_rate * warm * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * share_done)))
+            group["lr"] = float(self.options.learning_rate * warm * (0.525 + 0.475 * np.cos(np.pi * share_done)))
         self.model.train()
         self.optimiser.zero_grad(set_to_none=True)
         loss = self._loss(window)
@@ -317,16 +317,26 @@ def _load_state(folder: Path, signature: str, learner: _Learner) -> dict[str, An
 
     path = folder / "state.pt"
     if not path.exists():
-        return {"step": 0, "seconds": 0.0, "best": np.inf, "last": np.nan, "first": np.nan, "waited": 0, "weights": {}}
+        return {
+            "step": 0,
+            "seconds": 0.0,
+            "best": np.inf,
+            "last": np.nan,
+            "first": np.nan,
+            "waited": 0,
+            "stopped": "",
+            "weights": {},
+        }
     try:
         body: dict[str, Any] = torch.load(path, weights_only=True)
         if body["signature"] == signature:
             learner.restore(body["model"])
             learner.optimiser.load_state_dict(body["optimiser"])
             return dict(body["state"])
-    except (OSError, RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise DataError(
-            f"The unfinished training in {folder} cannot be read: {error}.", remedy="start it again with --restart."
+            f"The unfinished training in {folder} cannot be read: {type(error).__name__}.",
+            remedy="start it again with --restart.",
         ) from error
     raise ConfigError(
         f"{folder} holds an unfinished training of other options or data.",
