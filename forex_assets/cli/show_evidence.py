@@ -59,8 +59,8 @@ def print_comparison(console: Console, rows: Sequence[Values]) -> None:
         )
     console.print(
         "[dim]*: deployed. DM p: Diebold-Mariano on the CRPS, HAC, corrected for all models tried. MCS p: whether the "
-        "model belongs to the best; small means no. Verdict: evidence that holds at any time one looks (e of 20 or "
-        "more).[/]"
+        "model belongs to the best; small means no. Verdict: from a confidence sequence of the CRPS, valid however "
+        "often one looks.[/]"
     )
 
 

@@ -1,7 +1,10 @@
 """A comparison with the random walk that may be looked at after every forecast, as often as one likes.
 
-A p-value is worth its number for one look planned ahead; a desk looks every day. The evidence here is an e-value: under
-"on average no better" its expectation is at most one, so that 20 is as rare as p = 0.05 however often it was looked at.
+A p-value is worth its number for one look planned ahead; a desk looks every day. Two answers hold however often one
+looks. The *confidence sequence* of the mean difference is Waudby-Smith and others' asymptotic one, with a long-run
+variance that allows for overlap: about three standard errors wide instead of two, and what verdicts rest on. The
+*e-value* holds in any sample, without asymptotics: under "on average no better" its expectation is at most one, so that
+20 is as rare as p = 0.05; it finds far less.
 
 The difference of two pinball losses is bounded by the distance of the two quantiles, which is known when the forecasts
 are made. So the CRPS difference, divided by the largest it could become, is a bounded variable whatever the market
@@ -14,14 +17,25 @@ References
 ----------
 Henzi and Ziegel (2022), Valid sequential inference on probability forecast performance, Biometrika 109(3); Choe and
 Ramdas (2023), Comparing sequential forecasters, Operations Research 72(4); Howard, Ramdas, McAuliffe and Sekhon (2021),
-Annals of Statistics 49(2), for the process.
+Annals of Statistics 49(2), for the process; Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas (2024), Time-uniform
+central limit theory and asymptotic confidence sequences, Annals of Statistics 52(6).
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from forex_assets.evaluation.inference import Dates, Floats
+from forex_assets.evaluation.inference import (
+    CONFIDENCE,
+    Dates,
+    Floats,
+    effective_n,
+    newey_west,
+    newey_west_lags,
+    origin_spacing,
+)
 from forex_assets.levels import QUANTILE_LEVELS
 
 #: An e-value from here on speaks: as rare as p = 0.05 under the hypothesis, at any time.
@@ -29,6 +43,48 @@ E_THRESHOLD = 20.0
 #: Largest distance of a standardised difference from its prediction: both lie in [-1, 1].
 _RANGE = 2.0
 _BETS = np.array([0.01, 0.02, 0.04, 0.08, 0.16, 0.32])
+
+
+#: The sequence is tightest after this many business days of origins (five years).
+_TUNED_FOR_BUSINESS_DAYS = 1_250
+#: Fewer independent differences than this give no long-run variance to rest on.
+MIN_EFFECTIVE = 20.0
+
+
+def confidence_sequence(differences: Floats, origins: Dates, steps: float) -> tuple[float, float]:
+    """Return the ends of the 95% confidence sequence of a mean, now: valid together with all those before and after.
+
+    Parameters
+    ----------
+    differences:
+        Loss of the model minus that of the benchmark, shape (n,), in origin order.
+    origins:
+        Origin dates, shape (n,).
+    steps:
+        Business days one error spans.
+
+    Returns
+    -------
+    tuple
+        Both NaN below 20 independent differences, and where all are the same.
+    """
+    n = len(differences)
+    spacing = origin_spacing(np.asarray(origins, dtype="datetime64[D]")) if n else 1.0
+    overlap = max(1.0, steps / spacing)
+    if n == 0 or effective_n(n, overlap) < MIN_EFFECTIVE or np.ptp(differences) == 0.0:
+        return math.nan, math.nan
+    from scipy.special import ndtri, stdtrit
+
+    mean = float(differences.mean())
+    error, freedom = newey_west(differences - mean, newey_west_lags(n, overlap, spacing))
+    alpha = 1.0 - CONFIDENCE
+    tuned = max(1.0, _TUNED_FOR_BUSINESS_DAYS / spacing)
+    rho = (-2.0 * math.log(alpha) + math.log(1.0 - 2.0 * math.log(alpha))) / tuned
+    inside = n * rho + 1.0
+    reach = math.sqrt(2.0 * inside / (n * rho) * math.log(math.sqrt(inside) / alpha))
+    # The variance is estimated: the same tail of Student's t instead of the normal's.
+    reach *= float(stdtrit(freedom, 1.0 - alpha / 2.0) / ndtri(1.0 - alpha / 2.0))
+    return mean - reach * error, mean + reach * error
 
 
 def largest_difference(first: Floats, second: Floats) -> Floats:

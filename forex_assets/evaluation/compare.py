@@ -15,7 +15,7 @@ from forex_assets.evaluation.ability import (
     model_confidence_set,
     superior_ability,
 )
-from forex_assets.evaluation.anytime import E_THRESHOLD, e_value, largest_difference
+from forex_assets.evaluation.anytime import confidence_sequence, e_value, largest_difference
 from forex_assets.evaluation.grid import ScoreGrid
 from forex_assets.evaluation.inference import (
     MIN_EFFECTIVE_FOR_RATIO,
@@ -176,8 +176,16 @@ def _against(grid: ScoreGrid, column: int, benchmark: int) -> dict[str, Any]:
     bound = largest_difference(grid.quantiles[both, column], grid.quantiles[both, benchmark])
     better = e_value(gain, bound, origins, grid.matured_on[both])
     worse = e_value(-gain, bound, origins, grid.matured_on[both])
-    verdict = "better" if better >= E_THRESHOLD > worse else "worse" if worse >= E_THRESHOLD > better else "undecided"
-    return found | {"e_better": better, "e_worse": worse, "verdict": verdict}
+    low, high = confidence_sequence(-gain, origins, grid.steps)
+    reference = float(walk["crps"].mean())
+    return found | {
+        "e_better": better,
+        "e_worse": worse,
+        "crps_change": float(-gain.mean()) / reference,
+        "crps_change_low": low / reference,
+        "crps_change_high": high / reference,
+        "verdict": "better" if high < 0.0 else "worse" if low > 0.0 else "undecided",
+    }
 
 
 def _correct(rows: list[dict[str, Any]]) -> None:

@@ -381,10 +381,10 @@ TEXTS: dict[str, Text] = {
     "evidence.title": Text("Evidencia de los modelos", "Evidence on the models"),
     "evidence.lead": Text(
         "Todos los modelos sobre los mismos orígenes del pasado, al lado del paseo aleatorio. "
-        "Una razón bajo 1 es mejor que el paseo aleatorio; el veredicto exige evidencia que vale en cualquier momento "
-        "en que se mire (e de 20 o más).",
+        "Una razón bajo 1 es mejor que el paseo aleatorio; el veredicto vale por más veces que se mire (sucesión de "
+        "confianza del CRPS).",
         "Every model on the same origins of the past, beside the random walk. A ratio below 1 is better than the "
-        "random walk; the verdict asks for evidence that holds at any time one looks (e of 20 or more).",
+        "random walk; the verdict holds however often one looks (confidence sequence of the CRPS).",
     ),
     "evidence.trials": Text(
         "{n} modelos probados además del paseo aleatorio; los valores p lo tienen en cuenta.",

@@ -50,9 +50,12 @@ MODEL_COMPARISON = declare(
         _number("mcs_crps_p", "p-value with which the model belongs to the best by CRPS (model confidence set)"),
         _number("mcs_interval_score_p", "The same by the 95% interval score"),
         _number("spa_crps_p", "p-value of: no model beats the random walk's CRPS (Hansen's SPA), in every row"),
+        _number("crps_change", "Mean CRPS minus the random walk's, over the random walk's", "share"),
+        _number("crps_change_low", "Lower end of its 95% confidence sequence: valid however often one looks", "share"),
+        _number("crps_change_high", "Upper end of its 95% confidence sequence", "share"),
         _number("e_better", "Anytime-valid evidence that the CRPS is better on average; 20 is as rare as p = 0.05"),
         _number("e_worse", "Anytime-valid evidence that the CRPS is worse on average"),
-        Column("verdict", "str", "better, worse or undecided against the random walk's CRPS, at any time one looks"),
+        Column("verdict", "str", "better, worse or undecided: the confidence sequence of crps_change against zero"),
     ],
 )
 RELIABILITY = declare(

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forex_assets.evaluation.anytime import E_THRESHOLD, e_value, largest_difference
+from forex_assets.evaluation.anytime import E_THRESHOLD, confidence_sequence, e_value, largest_difference
+from forex_assets.evaluation.inference import mean_interval
 from forex_assets.evaluation.scores import crps_from_quantiles
 from forex_assets_tests.evaluation.worlds import Z
 
@@ -71,3 +72,30 @@ def test_forecasts_still_out_are_counted_as_bad_as_can_be() -> None:
     settled = e_value(worst, np.ones(900), DAYS[:900], DAYS[10:910])
     assert settled >= now * np.exp(-0.32 - 4 * 0.0955)
     assert now > E_THRESHOLD
+
+
+@pytest.mark.capability("K03")
+@pytest.mark.parametrize("steps", [1, 5, 21])
+def test_the_sequence_holds_the_truth_at_every_look_in_nearly_all_worlds(steps: int) -> None:
+    rng = np.random.default_rng(40 + steps)
+    ever = 0
+    for _ in range(150):
+        gap = overlapping_bits(rng, 1_500, steps)
+        looks = [confidence_sequence(gap[:n], DAYS[:n], steps) for n in range(500, 1_501, 100)]
+        ever += any(low > 0 or high < 0 for low, high in looks)
+    assert ever / 150 <= 0.05
+
+
+def test_the_sequence_finds_a_planted_difference_and_is_wider_than_one_look_needs() -> None:
+    rng = np.random.default_rng(8)
+    gap = -0.2 + overlapping_bits(rng, 2_000, 5)
+    low, high = confidence_sequence(gap, DAYS[:2_000], 5)
+    once = mean_interval(gap, DAYS[:2_000], 5)
+    assert low < once.low < -0.2 < once.high < high < 0
+
+
+def test_too_few_or_equal_differences_give_no_sequence() -> None:
+    gap = overlapping_bits(np.random.default_rng(1), 300, 21)
+    assert np.isnan(confidence_sequence(gap, DAYS[:300], 21)).all()
+    assert np.isnan(confidence_sequence(np.zeros(900), DAYS[:900], 5)).all()
+    assert np.isnan(confidence_sequence(gap[:0], DAYS[:0], 5)).all()

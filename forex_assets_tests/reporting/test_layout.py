@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from forex_assets.reporting import LANGUAGES, ReportInputs, build_report
+from forex_assets_tests.reporting.evidence_rows import evidence
 from forex_assets_tests.reporting.factory import AS_OF, HASHES, HORIZONS, make_inputs, with_bad
 
 WIDTHS = (360, 400, 768, 1400)
@@ -95,14 +96,19 @@ def cases() -> dict[str, ReportInputs]:
         series=inputs.series,
         **HASHES,
     )
-    return {"full": inputs, "withheld": with_bad(with_bad(inputs, 90), 7, "bias"), "empty": bare}
+    return {
+        "evidence": make_inputs(**evidence()),
+        "full": inputs,
+        "withheld": with_bad(with_bad(inputs, 90), 7, "bias"),
+        "empty": bare,
+    }
 
 
 @pytest.mark.e2e
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine to lay the page out")
 @pytest.mark.capability("B14")
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("name", ["full", "withheld", "empty"])
+@pytest.mark.parametrize("name", ["evidence", "full", "withheld", "empty"])
 def test_the_page_fits_its_window_and_no_chart_text_collides(name: str, language: str, tmp_path: Path) -> None:
     page = {str(key): value for key, value in build_report(cases()[name]).items()}[language]
     measured = measure(page, tmp_path)
@@ -113,4 +119,5 @@ def test_the_page_fits_its_window_and_no_chart_text_collides(name: str, language
         assert item["outside"] == []
         assert item["collisions"] == []
         assert item["escaped"] == []
-        assert item["charts"] == {"full": 4 + 1 + 4 + 2 + 1, "withheld": 2 + 1 + 4 + 2 + 1, "empty": 0}[name]
+        charts = {"full": 4 + 1 + 4 + 2 + 1, "withheld": 2 + 1 + 4 + 2 + 1, "empty": 0}
+        assert item["charts"] == (charts | {"evidence": charts["full"] + 4 * 4})[name]
