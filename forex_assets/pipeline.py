@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from forex_assets import schemas
+from forex_assets import pooled, schemas
 from forex_assets.clock import BusinessCalendar, as_of_instants, calendar_for
 from forex_assets.errors import StoreError, UnusableSliceError
 from forex_assets.lifecycle.active import ActiveConfig, resolve
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from forex_assets.forecasting.registry import ModelChoice
 
 Key = tuple[str, ...]
+ENSEMBLE = "ensemble"
 
 
 class DamagedSliceWarning(UserWarning):
@@ -307,10 +308,10 @@ class Pipeline:
         return Snapshot(day, bars, self.store.info(schemas.BARS, pair_id, (day_key(day),)).meta["data_hash"])
 
     def history(self, pair_id: str, bars: pd.DataFrame) -> PriceHistory:
-        """Return the price history in a bars snapshot."""
+        """Return the price history in a bars snapshot, with what a model may look at beside it."""
         from forex_assets.forecasting.contract import PriceHistory
 
-        return PriceHistory.from_bars(bars, self.calendar(pair_id))
+        return PriceHistory.from_bars(bars, self.calendar(pair_id), pooled.pair_drivers(self, pair_id))
 
     def forecasts(self, pair_id: str, horizon: str, as_ofs: Sequence[dt.date]) -> dict[Key, pd.DataFrame]:
         """Return the forecast rows of many days of one horizon, each made from its own day's snapshot.
@@ -389,16 +390,17 @@ class Pipeline:
             ]
             return {key: frame for part in parts for key, frame in part.items()}
         config = self.active(pair_id, horizon, days[-1])
-        frame = make_forecast(
-            self.history(pair_id, bars),
-            np.array(days, dtype="datetime64[D]"),
-            horizon_days=self.settings.horizons[horizon],
-            models=choices_of(config),
-            active_model=config.model,
-            calibration=calibration,
-            max_age=self.settings.platform.forecast.max_last_value_age_business_days,
-            seed=self.settings.platform.forecast.seed,
-        )
+        with pooled.in_force(self):
+            frame = make_forecast(
+                self.history(pair_id, bars),
+                np.array(days, dtype="datetime64[D]"),
+                horizon_days=self.settings.horizons[horizon],
+                models=choices_of(config),
+                active_model=config.model,
+                calibration=calibration,
+                max_age=self.settings.platform.forecast.max_last_value_age_business_days,
+                seed=self.settings.platform.forecast.seed,
+            )
         out: dict[Key, pd.DataFrame] = {}
         for made_on, rows in frame.groupby("as_of", sort=True):
             key = day_key(pd.Timestamp(str(made_on)))
@@ -465,17 +467,18 @@ class Pipeline:
 
         config = self.active(pair_id, horizon, as_of)
         options = self.settings.platform.backtest
-        frame = run_backtest(
-            self.history(pair_id, bars),
-            horizon_days=self.settings.horizons[horizon],
-            models=choices_of(config) if models is None else models,
-            start=np.datetime64(start or options.start, "D"),
-            end=np.datetime64(min(end or as_of, as_of), "D"),
-            every=every or options.every_business_days,
-            as_of=np.datetime64(as_of, "D"),
-            max_age=self.settings.platform.forecast.max_last_value_age_business_days,
-            seed=self.settings.platform.forecast.seed,
-        )
+        with pooled.in_force(self):
+            frame = run_backtest(
+                self.history(pair_id, bars),
+                horizon_days=self.settings.horizons[horizon],
+                models=choices_of(config) if models is None else models,
+                start=np.datetime64(start or options.start, "D"),
+                end=np.datetime64(min(end or as_of, as_of), "D"),
+                every=every or options.every_business_days,
+                as_of=np.datetime64(as_of, "D"),
+                max_age=self.settings.platform.forecast.max_last_value_age_business_days,
+                seed=self.settings.platform.forecast.seed,
+            )
         return self.stamp(frame, config_hash=config.config_hash, data_hash=data_hash)
 
     def interval_calibration(self, pair_id: str, horizon: str, backtest: pd.DataFrame) -> pd.DataFrame:
@@ -491,6 +494,8 @@ class Pipeline:
             for variant in config.variants
             if get_model(variant.model).capabilities.calibrated
         )
+        if ENSEMBLE in config.models:
+            frames.append(pooled.corrections_of(self, pair_id, horizon))
         frame = pd.concat(frames, ignore_index=True) if frames else schemas.INTERVAL_CALIBRATION.empty()
         hashes = "+".join(sorted(backtest["data_hash"].unique()))
         return self.stamp(frame, config_hash=config.config_hash, data_hash=combine_hashes({"backtest": hashes}))

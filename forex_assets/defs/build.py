@@ -15,10 +15,13 @@ from forex_assets.defs import (
     forecasts,
     jobs,
     market_data,
+    optimization,
+    panel,
     quality_checks,
     reports,
     schedules,
     sensors,
+    watching,
 )
 from forex_assets.defs.assets import SLICE_IO
 from forex_assets.defs.io_manager import SliceIOManager
@@ -43,13 +46,16 @@ def build_definitions(settings: Settings, *, store: SliceStore | None = None) ->
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         pairs = list(settings.pairs.values())
+        drill_job, drill_schedule = deployment.build_drill(pipeline)
         return dg.Definitions(
             assets=[
                 asset
                 for pair in pairs
-                for room in (market_data, forecasts, evaluation, findings, deployment, reports)
+                for room in (market_data, forecasts, evaluation, findings, watching, optimization, reports)
                 for asset in room.build(pipeline, pair)
             ]
+            + [asset for pair in pairs for asset in deployment.build(pipeline, pair, after=("validation_report",))]
+            + panel.build(pipeline)
             + [reports.build_warehouse(pipeline)],
             asset_checks=[
                 check
@@ -58,18 +64,32 @@ def build_definitions(settings: Settings, *, store: SliceStore | None = None) ->
                     *checks.build(pipeline, pair),
                     quality_checks.build(pipeline, pair),
                     *findings.build_checks(pipeline, pair),
+                    *optimization.build_checks(pipeline, pair),
                 )
-            ],
-            jobs=[job for pair in pairs for job in jobs.build(settings, pair)] + [jobs.build_warehouse()],
+            ]
+            + panel.build_checks(pipeline),
+            jobs=[job for pair in pairs for job in jobs.build(settings, pair)]
+            + panel.build_jobs()
+            + [jobs.build_warehouse(), drill_job],
             schedules=[
                 schedule
                 for pair in pairs
-                for schedule in (*schedules.build(pipeline, pair), findings.build_schedule(pipeline, pair))
-            ],
+                for schedule in (
+                    *schedules.build(pipeline, pair),
+                    findings.build_schedule(pipeline, pair),
+                    optimization.build_schedule(pipeline, pair),
+                    watching.build_schedule(pipeline, pair),
+                )
+            ]
+            + [panel.build_schedule(pipeline), drill_schedule],
             sensors=[
                 sensor
                 for pair in pairs
-                for sensor in (*sensors.build(pipeline, pair), deployment.build_sensor(pipeline, pair))
+                for sensor in (
+                    *sensors.build(pipeline, pair),
+                    *optimization.build_sensors(pipeline, pair),
+                    deployment.build_sensor(pipeline, pair),
+                )
             ]
             + [sensors.build_failure_sensor(settings)],
             resources={

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from forex_assets import schemas
+from forex_assets import pooled, schemas
 from forex_assets.desk import report_path
 from forex_assets.errors import StoreError
 from forex_assets.pipeline import Pipeline
@@ -40,6 +40,7 @@ def fingerprint(pipeline: Pipeline, pair_id: str, as_of: dt.date, days: int) -> 
             "configs": [pipeline.active(pair_id, horizon, as_of).config_hash for horizon in settings.horizons],
             "profiles": [settings.recommended.model_dump(mode="json"), settings.classic.model_dump(mode="json")],
             "code": pipeline.code_version,
+            "panel": pooled.fingerprint(pipeline),
             "as_of": as_of.isoformat(),
             "days": days,
         }

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from forex_assets.defs import panel
 from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors
 from forex_assets.defs.partitions import DAY, HORIZON, day_by_horizon, horizons, store_key
 from forex_assets.pipeline import Pipeline
@@ -59,7 +60,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition | dg.S
         name="backtest",
         key_prefix=pair.id,
         partitions_def=by_horizon,
-        deps=[dg.AssetDep(bars_key, partition_mapping=ALL_DAYS), config_key],
+        deps=[dg.AssetDep(bars_key, partition_mapping=ALL_DAYS), config_key, *panel.lineage()],
         backfill_policy=SINGLE_RUN,
         io_manager_key=SLICE_IO,
         **asset_options(pair, "backtest", BACKTEST_GROUP),
@@ -107,6 +108,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition | dg.S
             dg.AssetDep(
                 [pair.id, "interval_calibration"], partition_mapping=dg.MultiToSingleDimensionPartitionMapping(HORIZON)
             ),
+            *panel.lineage(),
         ],
         backfill_policy=SINGLE_RUN,
         io_manager_key=SLICE_IO,

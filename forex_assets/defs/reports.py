@@ -10,12 +10,14 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from forex_assets import schemas
+from forex_assets.defs import panel
 from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors
 from forex_assets.defs.forecasts import ALL_DAYS
 from forex_assets.defs.partitions import DAY, business_days
 from forex_assets.desk import report_inputs, write_report
 from forex_assets.pipeline import Pipeline, utc_now
 from forex_assets.provenance import code_version
+from forex_assets.schemas.panel import PANEL_TABLES
 from forex_assets.settings import PairSpec
 
 if TYPE_CHECKING:
@@ -75,7 +77,9 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
 
 def build_warehouse(pipeline: Pipeline) -> dg.AssetsDefinition:
     """Return the asset that publishes the read copy of every table for SQL tools."""
-    tables = [name for name in schemas.TABLES if name != "desk_report" and name not in WRITTEN_BY_PEOPLE]
+    of_the_panel = {table.name for table in PANEL_TABLES}
+    left_out = {"desk_report", *WRITTEN_BY_PEOPLE, *of_the_panel}
+    tables = [name for name in schemas.TABLES if name not in left_out]
 
     @dg.asset(
         key=WAREHOUSE_KEY,
@@ -84,7 +88,8 @@ def build_warehouse(pipeline: Pipeline) -> dg.AssetsDefinition:
             dg.AssetDep([pair, name], partition_mapping=None if name in UNPARTITIONED else ALL_DAYS)
             for pair in pipeline.settings.pairs
             for name in tables
-        ],
+        ]
+        + [dg.AssetDep(panel.BARS), *panel.lineage()],
         description=(
             "`warehouse.duckdb`: one documented table per asset over all pairs, rebuilt beside the old file and "
             "swapped in one step: readers never meet a lock or half a table. Bars are each pair's newest snapshot."

@@ -11,11 +11,12 @@ from typing import Any
 import dagster as dg
 import numpy as np
 
-from forex_assets import schemas
-from forex_assets.defs import jobs
+from forex_assets import pooled, schemas
+from forex_assets.defs import jobs, panel
 from forex_assets.defs.build import build_definitions
 from forex_assets.defs.completed import fingerprint, is_current, remember
 from forex_assets.defs.partitions import partition_key
+from forex_assets.defs.run_log import usage, usage_tags
 from forex_assets.errors import DataError, ForexError
 from forex_assets.pipeline import Pipeline, utc_now
 from forex_assets.planning import contiguous, forecast_days, last_business_day
@@ -81,12 +82,14 @@ class Runner:
             When a step fails; carries the step's own message and remedy.
         """
         definition = self.repository.resolve_job_def(job)
+        _, cpu_before = usage()
         result = definition.execute_in_process(
             instance=self.instance,
             tags={**(jobs.range_tags(first, last) if first and last else {}), **(tags or {})},
             run_config={"loggers": {"console": {"config": {"log_level": self.log_level}}}, **(config or {})},
             raise_on_error=False,
         )
+        self.instance.add_run_tags(result.run_id, usage_tags(cpu_before))
         if not result.success:
             raise _failure(job, result)
         return len([event for event in result.all_events if event.is_step_materialization])
@@ -238,6 +241,25 @@ def _run_pair(runner: Runner, outcome: PairOutcome, days: int, progress: Progres
     remember(pipeline, pair.id, mark, first, last)
 
 
+def run_panel(runner: Runner, as_of: dt.date | None, progress: Progress | None = None) -> str | None:
+    """Refresh the panel's prices and lay down the month's pooled fits where they are due; return a note on failure.
+
+    Fits the package does not ship are never learned here, where someone waits, but by the job of the month.
+    """
+    now = utc_now()
+    if not pooled.is_due(runner.pipeline, now):
+        return None
+    if progress:
+        progress(Step("panel", "panel", "panel: prices of all pairs, pooled fits", 2, 1, 1))
+    month = min(np.datetime64(as_of or now.date(), "M"), pooled.shipped_through().astype("datetime64[M]"))
+    try:
+        runner.execute(panel.PRICES_JOB)
+        runner.execute(panel.JOB, tags={"dagster/partition": pooled.month_key(month)})
+    except ForexError as error:
+        return f"the panel was not refreshed ({error.message}); the pooled fits there are serve."
+    return None
+
+
 def run_pairs(
     settings: Settings,
     pair_ids: Sequence[str],
@@ -257,9 +279,13 @@ def run_pairs(
         runner = Runner(settings, instance, log_level=log_level)
         # Temporary files of a writer that was killed; a living one is younger than this.
         runner.pipeline.store.sweep(older_than=dt.timedelta(hours=1), now=utc_now().to_pydatetime())
+        note = run_panel(runner, as_of, progress)
         outcomes = [
             run_pair(runner, pair_id, as_of=as_of, days=days, progress=progress, force=force) for pair_id in pair_ids
         ]
+        if note:
+            for outcome in outcomes:
+                outcome.notes.append(note)
         published = (settings.home / "warehouse.duckdb").exists()
         if any(outcome.error is None and not (outcome.reused and published) for outcome in outcomes):
             if progress:

@@ -10,7 +10,7 @@ import numpy as np
 
 from forex_assets.errors import ValidationError
 from forex_assets.forecasting.calibration import apply, factors_from_frame
-from forex_assets.forecasting.contract import Dates, PriceHistory, make_origins
+from forex_assets.forecasting.contract import Dates, Ints, Origins, PriceHistory, make_origins
 from forex_assets.forecasting.prediction import Composition, Predictor, min_history
 from forex_assets.forecasting.registry import ModelChoice, choices, get_model
 from forex_assets.levels import QUANTILE_COLUMNS
@@ -32,6 +32,7 @@ def make_forecast(
     seed: int = 0,
     reconstructed: bool = False,
     unusable: Literal["raise", "drop"] = "raise",
+    monthly: bool = False,
 ) -> pd.DataFrame:
     """Forecast every step up to the target date, at the end of every given day.
 
@@ -61,6 +62,8 @@ def make_forecast(
     unusable:
         ``raise`` refuses the first day that is no usable origin; ``drop`` leaves such days out and counts them by
         reason in ``attrs["dropped"]``.
+    monthly:
+        True steps from month to month (a horizon such as 12m) instead of from day to day; the last step is the target.
 
     Returns
     -------
@@ -84,9 +87,13 @@ def make_forecast(
     origins = make_origins(history, days, horizon_days, max_age, min_values=min_history(chosen), unusable=unusable)
     m = len(origins)
     longest = int(origins.steps.max()) if m else 0
-    # Shorter paths repeat their last step; the repeats are dropped below.
-    steps = np.minimum(np.arange(1, longest + 1)[None, :], origins.steps[:, None])
-    kept = np.arange(1, longest + 1)[None, :] <= origins.steps[:, None]
+    if monthly:
+        steps = _month_steps(origins, history)
+        kept = np.concatenate([np.ones((m, 1), dtype=bool), steps[:, 1:] > steps[:, :-1]], axis=1)
+    else:
+        # Shorter paths repeat their last step; the repeats are dropped below.
+        steps = np.minimum(np.arange(1, longest + 1)[None, :], origins.steps[:, None])
+        kept = np.arange(1, longest + 1)[None, :] <= origins.steps[:, None]
     predictor = Predictor(history, origins, steps, seed)
     row, column = np.nonzero(kept)
     parts = []
@@ -99,8 +106,9 @@ def make_forecast(
             quantiles = apply(quantiles, lower[:, None], upper[:, None])
         told = composition_columns(predictor.compositions.get(choice.name), m)
         parts.append((rank, choice.name, paths.mean[kept], quantiles[kept], since[row], *(item[row] for item in told)))
-    step_date = history.calendar.add(origins.last_event_date[row], column + 1)
-    frame = _frame(origins, row, column + 1, step_date, parts, active_model, reconstructed)
+    step = steps[row, column]
+    step_date = history.calendar.add(origins.last_event_date[row], step)
+    frame = _frame(origins, row, step, step_date, parts, active_model, reconstructed)
     if unusable == "drop":
         frame.attrs["dropped"] = dict(origins.dropped)
     return frame
@@ -111,7 +119,6 @@ def composition_columns(made_of: Composition | None, m: int) -> tuple[Any, Any, 
     carried, left_out = np.full(m, None, dtype=object), np.full(m, None, dtype=object)
     if made_of is None:
         return carried, left_out, np.zeros(m, dtype=bool)
-    texts: dict[int, str] = {}
     for i in range(m):
         shares = {
             name: round(float(share), 4)
@@ -119,9 +126,29 @@ def composition_columns(made_of: Composition | None, m: int) -> tuple[Any, Any, 
             if share > 0
         }
         carried[i] = json.dumps(shares)
-        told = made_of.left_out[i]
-        left_out[i] = texts.setdefault(id(told), json.dumps(dict(sorted(told.items())), ensure_ascii=False))
+        left_out[i] = json.dumps(dict(sorted(made_of.left_out(i).items())), ensure_ascii=False)
     return carried, left_out, made_of.degraded
+
+
+def _month_steps(origins: Origins, history: PriceHistory) -> Ints:
+    """Return the business days to each month's end of the path and to the target, shape (m, k), growing by row.
+
+    A path of less than a month has its target alone; shorter paths repeat their target.
+    """
+    m = len(origins)
+    days = (origins.target_date - origins.last_event_date).astype(np.int64) if m else np.zeros(0, dtype=np.int64)
+    months = int(days.max() // 28) if m else 0
+    start = origins.last_event_date
+    first_of = start.astype("datetime64[M]")
+    offset = (start - first_of.astype("datetime64[D]")).astype(np.int64)
+    columns = []
+    for k in range(1, months + 1):
+        month = first_of + np.timedelta64(k, "M")
+        last = (month + np.timedelta64(1, "M")).astype("datetime64[D]") - np.timedelta64(1, "D")
+        day = np.minimum(month.astype("datetime64[D]") + offset.astype("timedelta64[D]"), last)
+        reached = history.calendar.count(start, np.minimum(history.calendar.roll_forward(day), origins.target_date))
+        columns.append(np.minimum(reached, origins.steps))
+    return np.stack([*columns, origins.steps], axis=1).astype(np.int64)
 
 
 def _frame(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -37,13 +37,13 @@ class Composition:
     degraded:
         True where a member that should carry weight failed, shape (m,).
     left_out:
-        One mapping per origin: model or driver → why it is left out.
+        Position of an origin → model or driver → why it is left out there; worked out when asked for.
     """
 
     members: tuple[str, ...]
     weights: Floats
     degraded: npt.NDArray[np.bool_]
-    left_out: tuple[Mapping[str, str], ...]
+    left_out: Callable[[int], Mapping[str, str]]
 
 
 @runtime_checkable

@@ -28,7 +28,7 @@ from forex_assets.forecasting.contract import (
 from forex_assets.forecasting.ensemble import artefacts
 from forex_assets.forecasting.ensemble.artefacts import CORRECTIONS, WEIGHTS, EnsembleFit, using
 from forex_assets.forecasting.ensemble.learn import EnsembleConfig, learn_ensemble
-from forex_assets.forecasting.ensemble.members import MEMBERS, WATCHED
+from forex_assets.forecasting.ensemble.members import MEMBERS, WATCHED, prior_shares
 from forex_assets.forecasting.ensemble.weights import WeightConfig, admitted, best_mean, crps, shrunk
 from forex_assets.forecasting.forecast import make_forecast
 from forex_assets.forecasting.models.ensemble import Ensemble
@@ -116,16 +116,19 @@ def test_the_best_mean_finds_who_is_right_and_shrinkage_pulls_to_equal() -> None
     outcome = rng.normal(size=n)
     right, wide, off = (np.tile(scale * z + shift, (n, 1)) for scale, shift in ((1.0, 0.0), (2.5, 0.0), (1.0, 1.5)))
     config = WeightConfig(rounds=200)
-    weights = best_mean(np.stack([wide, right, off], axis=1), outcome, config)
+    equal = np.full(3, 1 / 3)
+    weights = best_mean(np.stack([wide, right, off], axis=1), outcome, equal, config)
     assert weights.sum() == pytest.approx(1.0)
     assert weights.argmax() == 1
     assert weights[1] > 0.8
     assert crps(outcome, right).mean() < crps(outcome, wide).mean()
     narrow = np.tile(0.5 * z, (n, 1))
-    both = best_mean(np.stack([narrow, np.tile(1.5 * z, (n, 1))], axis=1), outcome, config)
+    both = best_mean(np.stack([narrow, np.tile(1.5 * z, (n, 1))], axis=1), outcome, np.full(2, 0.5), config)
     np.testing.assert_allclose(both, [0.5, 0.5], atol=0.06)  # neither is right, their mean is
-    assert np.abs(shrunk(weights, 0.0, config) - 1 / 3).max() == 0.0
-    assert np.abs(shrunk(weights, 1e9, config) - weights).max() < 1e-5
+    assert np.abs(shrunk(weights, 0.0, equal, config) - 1 / 3).max() == 0.0
+    assert np.abs(shrunk(weights, 1e9, equal, config) - weights).max() < 1e-5
+    np.testing.assert_allclose(prior_shares(["champion_zero", "gjr_t", "loghar"]), [0.25, 0.25, 0.5])
+    np.testing.assert_allclose(prior_shares(["champion_zero", "gjr_t"]), [0.5, 0.5])
     np.testing.assert_allclose(admitted(np.array([0.2, 0.3, 0.5]), np.array([True, False, True])), [2 / 7, 0, 5 / 7])
     assert admitted(np.array([0.2, 0.8]), np.array([False, False])).sum() == 0.0
 

@@ -18,6 +18,7 @@ from forex_assets.forecasting.contract import (
     check_paths,
     make_origins,
 )
+from forex_assets.forecasting.ensemble.members import MEMBERS
 from forex_assets.forecasting.forecast import make_forecast
 from forex_assets.forecasting.registry import (
     ModelChoice,
@@ -134,11 +135,11 @@ def test_empirical_quantiles_keep_the_skew_that_a_gaussian_interval_throws_away(
 
 
 @pytest.mark.capability("K19")
-def test_the_configured_baseline_is_champion_zero_and_the_yardstick_stands_beside_it() -> None:
+def test_the_desk_gets_the_ensemble_with_the_yardstick_and_the_calibrated_baseline_beside_it() -> None:
     settings_ = load_settings(environ={})
-    assert settings_.platform.forecast.active_model == "champion_zero"
+    assert settings_.platform.forecast.active_model == "ensemble"
     assert set(settings_.platform.forecast.models) <= set(model_names())
-    assert "random_walk" in settings_.platform.forecast.models
+    assert {"random_walk", "champion_zero", *MEMBERS} <= set(settings_.platform.forecast.models)
     assert get_model("champion_zero").capabilities.bases == ("rw_blend", "rw_empirical")
 
 

@@ -20,62 +20,13 @@ from forex_assets.errors import DataError
 from forex_assets.forecasting.contract import Dates, Floats
 from forex_assets.forecasting.panel.artefacts import EMBEDDED_DIR, PLAIN, VARIANTS
 from forex_assets.forecasting.panel.features import NOMINAL_STEPS
-from forex_assets.schemas import Column, Table
+from forex_assets.schemas import Table
+from forex_assets.schemas.panel import bare
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_VALIDITY = (
-    Column("valid_from", "date", "First day of forecasts the row may serve"),
-    Column("learned_through", "date", "Latest maturity among the rows learned from; before valid_from"),
-    Column("variant", "str", "plain, or vix where the members had the VIX and the panel's volatility"),
-    Column("steps", "int", "Observations in the tenor", "observations"),
-)
-WEIGHTS = Table(
-    "panel_weights",
-    "Weights of the ensemble and the state of each model's gate, learned on the panel's matured losses; monthly",
-    (
-        *_VALIDITY,
-        Column("member", "str", "Model"),
-        Column("weight", "float", "Share in the mean of quantiles; 0 outside it", "share"),
-        Column("gate", "str", "open or shut"),
-        Column("reason", "str", "Why the gate is so"),
-        Column("crps_ratio", "float", "CRPS over the random walk's, matured, out of sample, pooled", "ratio"),
-        Column("crps_z", "float", "Its excess in standard errors (dates as blocks)", "standard errors"),
-        Column("theils_u", "float", "Root mean squared error over the random walk's", "ratio"),
-        Column("u_z", "float", "Excess squared error in standard errors", "standard errors"),
-        Column("n", "int", "Matured forecasts behind it", "forecasts"),
-        Column("n_effective", "float", "Non-overlapping tenors among them", "tenors"),
-    ),
-    ("valid_from", "variant", "steps", "member"),
-)
-CORRECTIONS = Table(
-    "panel_corrections",
-    "Pooled width corrections of the ensemble, by condition: learned slowly, used only on evidence; each January",
-    (
-        *_VALIDITY,
-        Column("condition", "str", "all, or the regime or event the row holds in"),
-        Column("factor_lower", "float", "Multiplier of the distance from median to lower quantiles"),
-        Column("factor_upper", "float", "Multiplier of the distance from median to upper quantiles"),
-        Column("used", "bool", "True where it has lowered the interval score beyond noise, walked forward"),
-        Column("reason", "str", "The evidence"),
-        Column("score_ratio", "float", "Interval score with over without it, walked forward", "ratio"),
-        Column("score_z", "float", "Its excess over 1 in standard errors", "standard errors"),
-        Column("n", "int", "Matured forecasts learned from", "forecasts"),
-        Column("n_effective", "float", "Non-overlapping tenors among them", "tenors"),
-        *(
-            Column(f"{name}_{suffix}", "float", f"{doc} {suffix} the factors, on the rows learned from", "share")
-            for name, doc in (
-                ("coverage_80", "Coverage of the 80% interval"),
-                ("coverage_95", "Coverage of the 95% interval"),
-                ("tail_low", "Share below the 95% interval"),
-                ("tail_high", "Share above the 95% interval"),
-            )
-            for suffix in ("before", "after")
-        ),
-    ),
-    ("valid_from", "variant", "steps", "condition"),
-)
+WEIGHTS, CORRECTIONS = bare("panel_weights"), bare("panel_corrections")
 TABLES = (WEIGHTS, CORRECTIONS)
 
 
@@ -148,6 +99,14 @@ class EnsembleFit:
                 self._corrections[key] = self._rows(
                     CORRECTIONS, key, "condition", ["factor_lower", "factor_upper", "used"]
                 )
+
+    def with_events(self, events: Mapping[str, Dates]) -> EnsembleFit:
+        """Return the same rows with scheduled events beside them."""
+        import copy
+
+        made = copy.copy(self)
+        made.events = dict(events)
+        return made
 
     def _rows(self, table: Table, key: tuple[str, int], by: str, columns: Sequence[str]) -> dict[str, _Rows]:
         frame = self.frames[table.name]

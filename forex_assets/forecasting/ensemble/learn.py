@@ -32,6 +32,7 @@ from forex_assets.forecasting.ensemble.members import (
     VARIANT_PARAMETERS,
     WATCHED,
     on_carry,
+    prior_shares,
     told,
 )
 from forex_assets.forecasting.ensemble.weights import WeightConfig, admitted, best_mean, crps, shrunk
@@ -251,9 +252,10 @@ def _weight_rows(
         if mark != held:
             chosen = np.flatnonzero(admitted_now)
             tenors = tenors_between(sample.day[:cut], horizon)
-            best = best_mean(sample.quantiles[:cut][:, chosen], sample.outcome[:cut], config.weights)
+            prior = prior_shares([config.members[i] for i in chosen])
+            best = best_mean(sample.quantiles[:cut][:, chosen], sample.outcome[:cut], prior, config.weights)
             weights = np.zeros(k)
-            weights[chosen] = shrunk(best, tenors, config.weights)
+            weights[chosen] = shrunk(best, tenors, prior, config.weights)
             weights = _rounded(admitted(weights, admitted_now))
             held = mark
         kept.append(month)

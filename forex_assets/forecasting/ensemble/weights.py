@@ -1,4 +1,4 @@
-"""Weights of the mean: the combination of quantiles that had the lowest pooled CRPS, shrunk towards equal weights.
+"""Weights of the mean: the combination of quantiles that had the lowest pooled CRPS, shrunk towards prior shares.
 
 The pinball loss of a weighted mean of quantiles is convex in the weights, so the best mean is found jointly: two models
 that err together share one vote. Non-overlapping tenors count as evidence; pairs of one date are one observation.
@@ -21,7 +21,7 @@ class WeightConfig:
     """How weights are learned."""
 
     prior_tenors: float = 500.0
-    """Non-overlapping tenors at which the data weigh as much as equal weights (on data to 2017 more is better)."""
+    """Non-overlapping tenors at which the data weigh as much as the prior (on data to 2017 more is better)."""
     rounds: int = 40
     rate: float = 10.0
     """Step of the exponentiated gradient, on losses in units of the random walk's sigma."""
@@ -35,15 +35,15 @@ def crps(outcome: Floats, quantiles: Floats) -> Floats:
     return np.asarray(2.0 * np.maximum(LEVELS * miss, (LEVELS - 1.0) * miss).mean(axis=1))
 
 
-def best_mean(quantiles: Floats, outcome: Floats, config: WeightConfig) -> Floats:
+def best_mean(quantiles: Floats, outcome: Floats, prior: Floats, config: WeightConfig) -> Floats:
     """Return the weights, shape (k,), that lower the CRPS of the mean of quantiles (n, k, 13) most.
 
-    Exponentiated gradient from equal weights, a fixed number of rounds: the weights stay positive and add up to 1.
+    Exponentiated gradient from the prior, a fixed number of rounds: the weights stay positive and add up to 1.
     """
     n, k = quantiles.shape[:2]
     thin = slice(None, None, n // config.max_rows + 1)
     quantiles, outcome = quantiles[thin], outcome[thin]
-    weights = np.full(k, 1.0 / k)
+    weights: Floats = prior / prior.sum()
     flat = quantiles.transpose(1, 0, 2).reshape(k, -1)
     levels = np.broadcast_to(LEVELS, (len(outcome), len(LEVELS)))
     for _ in range(config.rounds):
@@ -55,10 +55,10 @@ def best_mean(quantiles: Floats, outcome: Floats, config: WeightConfig) -> Float
     return weights
 
 
-def shrunk(weights: Floats, tenors: float, config: WeightConfig) -> Floats:
-    """Return weights pulled towards equal by the evidence behind them."""
+def shrunk(weights: Floats, tenors: float, prior: Floats, config: WeightConfig) -> Floats:
+    """Return weights pulled towards prior shares, the less evidence there is the more."""
     trust = tenors / (tenors + config.prior_tenors)
-    return np.asarray(trust * weights + (1.0 - trust) / len(weights))
+    return np.asarray(trust * weights + (1.0 - trust) * prior / prior.sum())
 
 
 def admitted(weights: Floats, in_mean: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from forex_assets.forecasting.contract import (
 )
 from forex_assets.forecasting.ensemble.artefacts import EnsembleFit, current
 from forex_assets.forecasting.ensemble.conditions import conditions_at
-from forex_assets.forecasting.ensemble.members import MEMBER_FAILURES, MEMBERS, on_carry, told
+from forex_assets.forecasting.ensemble.members import MEMBER_FAILURES, MEMBERS, on_carry, prior_shares, told
 from forex_assets.forecasting.ensemble.weights import admitted
 from forex_assets.forecasting.models.loghar import variants
 from forex_assets.forecasting.models.rw_empirical import RandomWalkEmpirical
@@ -43,7 +43,7 @@ class Ensemble:
     Parameters: ``members`` (names, comma-separated), ``weights`` (``learned``, or ``equal`` shares of all members),
     ``centre`` (``carry`` where a pair has two policy rates, or ``last``), ``correction`` (``evidence``, or ``never``).
     A member that fails at an origin, or knows too few values there, is left out of that origin's mean, the others take
-    its share, and the composition says so. Before the first weights (2005) all members share equally.
+    its share, and the composition says so. Before the first weights (2005) prior shares serve.
     """
 
     name = "ensemble"
@@ -178,7 +178,8 @@ def _nominal_weights(
     fit: EnsembleFit, members: Sequence[str], origins: Origins, served: npt.NDArray[np.object_], how: str
 ) -> Floats:
     """Return the members' weights at the nominal tenors, (m, tenors, k), before anyone fails."""
-    out = np.full((len(origins), len(NOMINAL_STEPS), len(members)), 1.0 / len(members))
+    prior = np.full(len(members), 1.0 / len(members)) if how == "equal" else prior_shares(members)
+    out = np.tile(prior, (len(origins), len(NOMINAL_STEPS), 1))
     if how == "equal":
         return out
     for j, steps in enumerate(NOMINAL_STEPS):
@@ -188,9 +189,9 @@ def _nominal_weights(
             some = np.isfinite(learned).any(axis=1)
             shares = np.nan_to_num(learned[some])
             total = shares.sum(axis=1, keepdims=True)
-            # Members of whom nothing was learned, or who are all outside the mean, share equally.
-            equal = np.full_like(shares, 1.0 / len(members))
-            out[rows[some], j] = np.divide(shares, total, out=equal, where=total > 0)
+            # Where all asked for are outside the mean, they serve with their prior shares.
+            served_by = np.tile(prior, (len(shares), 1))
+            out[rows[some], j] = np.divide(shares, total, out=served_by, where=total > 0)
     return out
 
 
@@ -241,29 +242,32 @@ def _left_out(
     served: npt.NDArray[np.object_],
     shares: Floats,
     params: Mapping[str, Any],
-) -> tuple[Mapping[str, str], ...]:
-    """Return per origin who is left out and why: failed members, shut gates, watched models, missing drivers."""
+) -> Callable[[int], Mapping[str, str]]:
+    """Return who is left out at an origin and why: failed members, shut gates, watched models, missing drivers."""
     low, upper = between_tenors(origins.steps)
     nearest = np.array(NOMINAL_STEPS)[low + (upper > 0.5)]
+    rates = rate_series(history.pair)
+    no_rates = params["centre"] == "carry" and rates is not None and not set(rates) <= set(history.drivers)
     standing: dict[tuple[str, int, np.datetime64], dict[str, str]] = {}
-    out: list[Mapping[str, str]] = []
-    has_rates = rate_series(history.pair) is not None and set(rate_series(history.pair) or ()) <= set(history.drivers)
-    for i, day in enumerate(origins.as_of):
+
+    def tell(i: int) -> Mapping[str, str]:
+        day = origins.as_of[i]
         key = (str(served[i]), int(nearest[i]), day.astype("datetime64[M]"))
         if key not in standing:
             standing[key] = _standing(fit, members, key[0], key[1], day, params["weights"])
-        told_out = dict(standing[key])
+        out = dict(standing[key])
         for j, name in enumerate(members):
             if failures[j][i]:
-                told_out[name] = failures[j][i]
+                out[name] = failures[j][i]
             elif shares[i, j] > 0:
-                told_out.pop(name, None)
+                out.pop(name, None)
         if served[i] == PLAIN:
-            told_out["driver vix"] = "no VIX or panel volatility at this origin; the fit without them serves"
-        if rate_series(history.pair) is not None and params["centre"] == "carry" and not has_rates:
-            told_out["driver carry"] = "no policy rates beside the prices; centred on the last value"
-        out.append(told_out)
-    return tuple(out)
+            out["driver vix"] = "no VIX or panel volatility at this origin; the fit without them serves"
+        if no_rates:
+            out["driver carry"] = "no policy rates beside the prices; centred on the last value"
+        return out
+
+    return tell
 
 
 def _standing(

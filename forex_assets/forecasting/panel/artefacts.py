@@ -24,7 +24,8 @@ from forex_assets.forecasting.contract import Dates, Floats, Ints
 from forex_assets.forecasting.models.rw_blend import shape_scores
 from forex_assets.forecasting.panel.features import MARKET_FEATURES, NOMINAL_STEPS, OWN_FEATURES
 from forex_assets.levels import QUANTILE_COLUMNS
-from forex_assets.schemas import Column, Table
+from forex_assets.schemas import Table
+from forex_assets.schemas.panel import bare
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,47 +36,7 @@ INTERCEPT = "intercept"
 PAIR_PREFIX = "pair:"
 EMBEDDED_DIR = Path(__file__).resolve().parent / "embedded"
 
-_VALIDITY = (
-    Column("valid_from", "date", "First day of forecasts the row may serve"),
-    Column("learned_through", "date", "Latest maturity among the rows learned from; before valid_from"),
-    Column("variant", "str", "plain, or vix where the VIX and the panel's volatility are among the features"),
-    Column("steps", "int", "Observations in the tenor", "observations"),
-)
-COEFFICIENTS = Table(
-    "panel_coefficients",
-    "Pooled ridge regression of log realised variance over the GJR forecast, refitted each January",
-    (
-        *_VALIDITY,
-        Column("feature", "str", "Feature, intercept, or pair:<id> for a pair's own level"),
-        Column("coefficient", "float", "Slope on the feature as it is (not standardised)"),
-        Column("n", "int", "Rows learned from", "rows"),
-        Column("pairs", "int", "Pairs among them", "pairs"),
-    ),
-    ("valid_from", "variant", "steps", "feature"),
-)
-SHAPES = Table(
-    "panel_shapes",
-    "Quantiles of standardised matured errors, within each origin year, then averaged over years; monthly",
-    (
-        *_VALIDITY,
-        Column("n", "int", "Errors learned from", "rows"),
-        Column("years", "float", "Sum of the weights of the origin years", "years"),
-        *(Column(name, "float", "Standardised error, median removed", "forecast sigma") for name in QUANTILE_COLUMNS),
-    ),
-    ("valid_from", "variant", "steps"),
-)
-FACTORS = Table(
-    "panel_factors",
-    "Width of a pair's errors over the panel's, shrunk to 1 by its non-overlapping tenors; each January",
-    (
-        *_VALIDITY,
-        Column("pair", "str", "Pair id"),
-        Column("factor", "float", "Multiplies the forecast sigma"),
-        Column("n", "int", "Errors learned from", "rows"),
-        Column("n_effective", "float", "Non-overlapping tenors among them", "tenors"),
-    ),
-    ("valid_from", "variant", "steps", "pair"),
-)
+COEFFICIENTS, SHAPES, FACTORS = bare("panel_coefficients"), bare("panel_shapes"), bare("panel_factors")
 TABLES = (COEFFICIENTS, SHAPES, FACTORS)
 
 Key = tuple[str, int]

@@ -42,7 +42,11 @@ def ecb_series(currency: str) -> SeriesSpec:
         range=(1e-6, 1e9),
         max_age_business_days=3,
         basis="fixing",
-        addresses={"ecb": {"base": "USD", "quote": currency}},
+        addresses={
+            "ecb": {"base": "USD", "quote": currency},
+            "ecb_live": {"base": "USD", "quote": currency},
+            "folder": {"file": f"fx_{pair_id(currency)}_ecb_daily.csv"},
+        },
     )
 
 
