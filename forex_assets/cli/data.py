@@ -106,12 +106,13 @@ def check(pair: PairOption = None, json_output: JsonOption = False) -> None:
             continue
         notes += [(name, text) for text in unarchived(observations, archive)]
         spec = settings.pair(name)
-        for each in series_status(observations, settings, spec, now=now, archive=archive):
-            if each.state != "fresh":
-                text = f"{each.series} is {each.state}" + (f", newest {each.event_date}" if each.event_date else "")
-                (faults if each.series == spec.target.series and each.state == "missing" else notes).append(
-                    (name, text)
-                )
+        found = series_status(observations, settings, spec, now=now, archive=archive)
+        stale = [f"{each.series} ({each.event_date})" for each in found if each.state == "stale"]
+        missing = [each.series for each in found if each.state == "missing"]
+        if spec.target.series in missing:
+            faults.append((name, f"its target {spec.target.series} has no usable value"))
+        notes += [(name, f"stale: {', '.join(stale)}")] if stale else []
+        notes += [(name, f"without any value: {', '.join(missing)}")] if missing else []
     if json_output:
         print_json({"faults": [list(each) for each in faults], "notes": [list(each) for each in notes]})
     else:

@@ -14,7 +14,7 @@ from forex_assets.clock.events import EVENT_COLUMNS, events_known
 from forex_assets.clock.imports import read_events
 from forex_assets.errors import ConfigError, ValidationError
 from forex_assets.settings import packaged_config_dir
-from forex_assets_tests.defs.world import read_embedded
+from forex_assets_tests.market.shipped import read_embedded
 
 
 def dates(rows: pd.DataFrame, event: str) -> list[str]:

@@ -75,10 +75,8 @@ def test_frames_are_the_declared_tables(offline: Settings) -> None:
 def test_without_a_network_is_stated_once_per_source(offline: Settings) -> None:
     notes = ingest(offline, "usdclp", now=NOW).notes
     assert len([note for note in notes if note.startswith("siete")]) == 1
-    assert (
-        len([note for note in notes if note.startswith("mindicador: offline (usdclp_fixing, tpm, uf, imacec_yoy, copper_lme)")])
-        == 1
-    )
+    told = "mindicador: offline (usdclp_fixing, tpm, uf, imacec_yoy, copper_lme)"
+    assert len([note for note in notes if note.startswith(told)]) == 1
 
 
 @pytest.mark.capability("A01")

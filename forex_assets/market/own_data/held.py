@@ -1,4 +1,4 @@
-"""What is known of every series now, to compare a file with: the stored values, else those of the local sources."""
+"""What is known of every series now, to compare a file with: the stored values and those of the local sources."""
 
 from __future__ import annotations
 
@@ -45,13 +45,12 @@ def held_values(
     with open_gateway(settings, now=now) as gateway:
         sources = build_sources(settings, now=now, gateway=gateway, environ={})
         for name, spec in settings.series.items():
-            if name in held:
-                continue
             for source in (sources.get(each) for each in spec.addresses if each != SOURCE):
                 if source is None or not source.is_local or source.not_configured(spec) is not None:
                     continue
                 with contextlib.suppress(SourceError):  # another source of the series is compared with
                     rows = source.fetch(FetchRequest(spec, _FIRST, now.date() + dt.timedelta(days=60))).frame
-                    if len(rows) > len(held.get(name, ())):
-                        held[name] = rows[["event_date", "value"]]
+                    parts = [held[name]] if name in held else []
+                    joined = pd.concat([*parts, rows[["event_date", "value"]]], ignore_index=True)
+                    held[name] = joined.drop_duplicates("event_date", keep="first").sort_values("event_date")
     return held

@@ -33,9 +33,9 @@ _SUFFIXES: dict[str, Kind] = {
     ".csv": "csv", ".txt": "csv", ".tsv": "csv", ".csv.gz": "csv", ".parquet": "parquet", ".xlsx": "xlsx",
 }  # fmt: skip
 _ISO = re.compile(r"^\d{4}-\d{2}-\d{2}([T ].*)?$")
-_OFFSET = re.compile(r"(Z|[+-]\d{2}:?\d{2})$")
-_POINT = re.compile(r"^[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?$")
-_COMMA = re.compile(r"^[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?$")
+_OFFSET = re.compile(r"(?:Z|[+-]\d{2}:?\d{2})$")
+_POINT = re.compile(r"^[+-]?([1-9]\d{0,2}(,\d{3})+|\d+)(\.\d+)?$")
+_COMMA = re.compile(r"^[+-]?([1-9]\d{0,2}(\.\d{3})+|\d+)(,\d+)?$")
 _MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "nd", ".", "null", "none", "-"})
 _MOST_PREAMBLE = 40
 _FEWEST_ROWS = 2
@@ -153,7 +153,7 @@ def in_order(texts: pd.Series[Any], date_format: str | None) -> bool:
 def decimals(values: pd.Series[Any]) -> tuple[str, ...]:
     """Return the decimal marks under which every text of a column is a number; numbers proper have the point."""
     held = values.dropna()
-    texts = held[held.map(lambda value: isinstance(value, str))].str.strip()
+    texts = held[held.map(lambda value: isinstance(value, str)).astype(bool)].astype(str).str.strip()
     texts = texts[~texts.str.lower().isin(_MISSING)]
     if not len(texts):
         return (".",) if pd.to_numeric(held, errors="coerce").notna().any() else ()
