@@ -14,6 +14,7 @@ from forex_assets.store.files import write_file
 from forex_assets.store.naming import sanitize_path
 
 if TYPE_CHECKING:
+    from forex_assets.reporting.data_quality import DataQuality
     from forex_assets.reporting.inputs import ReportInputs
 
 SHOWN_DAYS = 90
@@ -72,10 +73,25 @@ def report_inputs(pipeline: Pipeline, pair_id: str, as_of: dt.date, *, generated
         drivers=rows(schemas.DRIVERS, day_keys if store.exists(schemas.DRIVERS, pair_id, (day,)) else []),
         source_status=whole(schemas.SOURCE_STATUS),
         quarantine=whole(schemas.QUARANTINE),
+        data_quality=_quality_of(pipeline, pair_id, as_of),
         comparison=rows(schemas.MODEL_COMPARISON, store.keys(schemas.MODEL_COMPARISON, pair_id)),
         reliability=rows(schemas.RELIABILITY, store.keys(schemas.RELIABILITY, pair_id)),
         slices=rows(schemas.PERFORMANCE_SLICES, store.keys(schemas.PERFORMANCE_SLICES, pair_id)),
         calibration=rows(schemas.INTERVAL_CALIBRATION, store.keys(schemas.INTERVAL_CALIBRATION, pair_id)),
+    )
+
+
+def _quality_of(pipeline: Pipeline, pair_id: str, as_of: dt.date) -> DataQuality:
+    """Return the section on data quality; empty where no observations can be read."""
+    from forex_assets.reporting.data_quality import DataQuality, data_quality
+
+    settings = pipeline.settings
+    if not pipeline.store.exists(schemas.OBSERVATIONS, pair_id, ()):
+        return DataQuality()
+    observations = pipeline.store.read(schemas.OBSERVATIONS, pair_id, [()], allow_bad=True)
+    platform = settings.platform
+    return data_quality(
+        observations, settings.pair(pair_id), settings.series, platform.feeds, platform.quality, as_of=as_of
     )
 
 

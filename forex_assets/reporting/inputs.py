@@ -10,6 +10,7 @@ from typing import Protocol
 import pandas as pd
 
 from forex_assets import schemas
+from forex_assets.reporting.data_quality import DataQuality
 from forex_assets.settings import PairSpec, SeriesSpec
 
 
@@ -56,6 +57,8 @@ class ReportInputs:
         as does a bad coverage or bias state of the deployed model in ``performance``.
     coverage_band, bias_band_sigma:
         Tolerances of the verdicts, drawn in the charts and quoted in the reasons.
+    data_quality:
+        Coverage, feed findings and revisions; empty where no observations are stored.
     generated_at:
         Instant the report was made, with a time zone.
     """
@@ -82,6 +85,8 @@ class ReportInputs:
     comparison: pd.DataFrame = field(default_factory=schemas.MODEL_COMPARISON.empty)
     reliability: pd.DataFrame = field(default_factory=schemas.RELIABILITY.empty)
     slices: pd.DataFrame = field(default_factory=schemas.PERFORMANCE_SLICES.empty)
+
+    data_quality: DataQuality = field(default_factory=DataQuality)
 
     def __post_init__(self) -> None:
         if self.generated_at.tzinfo is None:

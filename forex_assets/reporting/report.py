@@ -253,6 +253,42 @@ class Page:
         """Return a quality rule's name in words."""
         return self.loc.text_or(f"rule.{name}", name)
 
+    def feed_rule(self, name: str) -> str:
+        """Return a feed rule's name in words."""
+        return self.loc.text_or(f"feed.{name}", name)
+
+    def feed_effect(self, finding: Any) -> str:
+        """Return a feed finding's figure in its unit."""
+        loc = self.loc
+        if pd.isna(finding.effect):
+            return loc.missing
+        if finding.unit == "log":
+            return loc.percent(math.expm1(finding.effect), 1, sign=True)
+        if finding.unit == "share":
+            return loc.percent(finding.effect, 0)
+        unit = loc.text_or(f"feed_unit.{finding.unit}", finding.unit)
+        return f"{loc.number(finding.effect, 0 if float(finding.effect).is_integer() else 1)} {unit}"
+
+    def coverage_title(self, row: Any, cell: Any) -> str:
+        """Return what a cell of the coverage map says when pointed at."""
+        loc = self.loc
+        month = f"{self.series(row.series)}, {loc.month(cell.month)} {cell.month.year}"
+        if not cell.expected:
+            return str(loc.text("quality.cell_outside", month=month))
+        return str(
+            loc.text(
+                "quality.cell",
+                month=month,
+                present=loc.count(cell.present),
+                expected=loc.count(cell.expected),
+                withdrawn=loc.count(cell.withdrawn),
+            )
+        ).strip()
+
+    def revision_kind(self, name: str) -> str:
+        """Return a kind of revision in words."""
+        return self.loc.text_or(f"revision.{name}", name)
+
     def centre_sentence(self, row: Any) -> Markup:
         """Return where the centre lies against the last value."""
         change = self.relative(row.q500, row.last_value)

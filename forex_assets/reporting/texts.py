@@ -45,6 +45,7 @@ TEXTS: dict[str, Text] = {
     "rule.jump": Text("salto desmedido", "gross jump"),
     "rule.cross_source": Text("contradice la referencia", "contradicts its reference"),
     "rule.spike": Text("salto que se revierte", "reverted spike"),
+    "rule.outlier": Text("valor aislado", "outlier"),
     "rule.stale": Text("precio repetido", "stale run"),
     "rule.revision": Text("reemplazado por una versión nueva", "replaced by a newer version"),
     "kind.fixing": Text("fixing oficial", "official fixing"),
@@ -504,6 +505,69 @@ TEXTS: dict[str, Text] = {
     "quarantine.none": Text(
         "Ninguna observación en cuarentena a esta fecha.", "No observation in quarantine on this date."
     ),
+    # --- data quality
+    "quality.title": Text("Calidad de los datos", "Data quality"),
+    "quality.lead": Text(
+        "Lo que las reglas dicen de cada fuente a esta fecha, la cobertura por mes y los valores que cambiaron después "
+        "de conocidos. Más arriba: de dónde vino cada serie, y lo apartado en cuarentena.",
+        "What the rules say of every feed on this date, coverage by month, and values that changed after they were "
+        "known. Further up: where each series came from, and what is in quarantine.",
+    ),
+    "quality.none": Text("No hay observaciones guardadas que juzgar.", "No observations are stored to judge."),
+    "quality.feeds": Text("Fuentes bajo sospecha", "Feeds under suspicion"),
+    "quality.feeds_lead": Text(
+        "Hallazgos: {found}. Preguntas sin evidencia suficiente: {unknown}. En orden: {clear}.",
+        "Findings: {found}. Questions without enough evidence: {unknown}. Clear: {clear}.",
+    ),
+    "quality.feeds_none": Text("Ninguna regla acusa a una fuente.", "No rule accuses a feed."),
+    "quality.unknown": Text("Sin evidencia suficiente ({n})", "Not enough evidence ({n})"),
+    "quality.coverage": Text("Cobertura por mes", "Coverage by month"),
+    "quality.coverage_lead": Text(
+        "Días hábiles de cada serie con un valor utilizable, en los últimos {months} meses. Lo más nuevo que el plazo "
+        "propio de la serie todavía no se exige.",
+        "Business days of each series with a usable value, over the last {months} months. What is younger than the "
+        "series' own allowance is not owed yet.",
+    ),
+    "quality.share": Text("con valor", "covered"),
+    "quality.full": Text("completo", "complete"),
+    "quality.most": Text("90% o más", "90% or more"),
+    "quality.part": Text("menos de 90%", "below 90%"),
+    "quality.empty": Text("nada", "nothing"),
+    "quality.outside": Text("no exigido, o serie sin datos", "not owed, or a series without data"),
+    "quality.cell": Text(
+        "{month}: {present} de {expected} días con valor, {withdrawn} apartados",
+        "{month}: {present} of {expected} days with a value, {withdrawn} withdrawn",
+    ),
+    "quality.cell_outside": Text("{month}: no exigido", "{month}: not owed"),
+    "quality.revisions": Text("Valores que cambiaron", "Values that changed"),
+    "quality.revisions_lead": Text(
+        "Cambios de valores ya conocidos: {n}. Los más recientes:", "Changes of values already known: {n}. The newest:"
+    ),
+    "quality.revisions_none": Text(
+        "Ningún valor conocido cambió hasta esta fecha.", "No value that was known has changed by this date."
+    ),
+    "col.feed_rule": Text("Regla", "Rule"),
+    "col.against": Text("Contra", "Against"),
+    "col.since": Text("Desde", "Since"),
+    "col.figure": Text("Medida", "Figure"),
+    "col.before": Text("Antes", "Before"),
+    "col.after": Text("Después", "After"),
+    "col.known": Text("Conocido", "Known"),
+    "col.change_kind": Text("Qué pasó", "What happened"),
+    "feed.stale_feed": Text("fuente detenida", "stale feed"),
+    "feed.calendar_errors": Text("errores de calendario", "calendar errors"),
+    "feed.level_break": Text("quiebre de nivel", "level break"),
+    "feed.unit_drift": Text("deriva de unidad", "unit drift"),
+    "feed.disagreement": Text("desacuerdo con la referencia", "disagreement with the reference"),
+    "feed.date_shift": Text("fechas corridas un día", "dates off by a session"),
+    "feed.premium_break": Text("premio fuera de lo usual", "unusual premium"),
+    "feed_unit.sessions": Text("días", "sessions"),
+    "feed_unit.business days": Text("días hábiles", "business days"),
+    "feed_unit.log-likelihood ratio": Text("(log-verosimilitud)", "(log-likelihood)"),
+    "revision.revised": Text("corregido por su fuente", "revised by its source"),
+    "revision.replaced": Text("reemplazado por otra fuente", "replaced by another source"),
+    "revision.withdrawn": Text("apartado por una regla", "withdrawn by a rule"),
+    "revision.released": Text("repuesto por una persona", "put back by a person"),
     # --- method
     "method.title": Text("Método y límites", "Method and limits"),
     "method.centre": Text(

@@ -22,7 +22,20 @@ from forex_assets.settings import load_settings
 ES, EN = Localizer("es"), Localizer("en")
 # Families looked up with a key made from data; the rest of the keys must be written out in a source or template.
 FAMILIES = ("model.", "window.", "window_short.", "kind.", "state.", "state_short.", "driver_state.", "source_state.")
-FAMILIES += ("source.", "series.", "unit.", "why.", "rule.", "ratio.", "verdict.", "outcomes.", "method.target_")
+FAMILIES += (
+    "source.",
+    "series.",
+    "unit.",
+    "why.",
+    "rule.",
+    "feed.",
+    "feed_unit.",
+    "revision.",
+    "ratio.",
+    "verdict.",
+    "outcomes.",
+    "method.target_",
+)
 FAMILIES += ("evidence.", "regime.", "direction.", "chart.regimes.width")
 ROOM = Path(forex_assets.reporting.__file__).parent
 
