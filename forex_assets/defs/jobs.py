@@ -16,9 +16,13 @@ FORECAST = "forecast"
 EVALUATION = "evaluation"
 PERFORMANCE = "performance"
 MONITORING = "monitoring"
+CALIBRATION = "calibration"
+WEEKLY = "weekly_report"
 REPORT = "desk_report"
 VALIDATION = "weekly_validation"
 OBSERVE = "observe_config"
+TRIGGER = "trigger"
+OPTIMIZE = "optimize"
 DEPLOY = "deployment"
 PROBATION = "probation"
 WAREHOUSE_JOB = "warehouse"
@@ -39,9 +43,13 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "reliability",
         "performance_slices",
     ),
-    MONITORING: ("drift_report", "findings"),
+    MONITORING: ("drift_report", "findings", "regime_report", "readiness"),
+    CALIBRATION: ("calibration",),
+    WEEKLY: ("weekly_validation",),
     REPORT: ("desk_report",),
     OBSERVE: ("active_config",),
+    TRIGGER: ("trigger_report",),
+    OPTIMIZE: ("candidate_config", "validation_report"),
     DEPLOY: ("deployed_config",),
     PROBATION: ("post_deployment_health",),
 }
@@ -54,9 +62,13 @@ MEANING = {
     EVALUATION: "Score matured forecasts.",
     PERFORMANCE: "Scores by window of maturity, per horizon (the daily check).",
     VALIDATION: "Weekly: backtest, width factors and scores anew, per horizon.",
-    MONITORING: "Every monitor on a business day, and the drift report.",
+    MONITORING: "Every monitor on a business day, the drift report, regimes and readiness.",
+    CALIBRATION: "What the pair's own history says about ordinary and extraordinary sizes, per horizon.",
+    WEEKLY: "The weekly validation report.",
     REPORT: "Write the desk report of a business day.",
     OBSERVE: "Record which configuration each horizon uses.",
+    TRIGGER: "Judge whether a horizon is to be optimised.",
+    OPTIMIZE: "Search for a better configuration, and judge it on a period the search never saw.",
     DEPLOY: "Deploy validated candidates, after a re-read of gate, checks and guards.",
     PROBATION: "Watch promoted versions, and roll back those that disappoint.",
 }

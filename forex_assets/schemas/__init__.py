@@ -12,7 +12,13 @@ from forex_assets.schemas.columns import PROVENANCE
 from forex_assets.schemas.evaluation import EVALUATION, PERFORMANCE_REPORT, REPORT_INDEX
 from forex_assets.schemas.evidence import MODEL_COMPARISON, PERFORMANCE_SLICES, RELIABILITY
 from forex_assets.schemas.forecasts import BACKTEST, FORECAST, INTERVAL_CALIBRATION
-from forex_assets.schemas.lifecycle import DEPLOYED_CONFIG, POST_DEPLOYMENT_HEALTH
+from forex_assets.schemas.lifecycle import (
+    CANDIDATE_CONFIG,
+    DEPLOYED_CONFIG,
+    POST_DEPLOYMENT_HEALTH,
+    TRIGGER_REPORT,
+    VALIDATION_REPORT,
+)
 from forex_assets.schemas.market import BARS, DRIVERS, OBSERVATIONS, QUARANTINE, SOURCE_STATUS
 from forex_assets.schemas.monitoring import DRIFT_REPORT, FINDINGS
 from forex_assets.schemas.panel import PANEL_TABLES
@@ -43,6 +49,9 @@ TABLES: dict[str, Table] = {
         READINESS,
         CALIBRATION,
         WEEKLY_VALIDATION,
+        TRIGGER_REPORT,
+        CANDIDATE_CONFIG,
+        VALIDATION_REPORT,
         DEPLOYED_CONFIG,
         POST_DEPLOYMENT_HEALTH,
         *PANEL_TABLES,
@@ -54,6 +63,7 @@ __all__ = [
     "BACKTEST",
     "BARS",
     "CALIBRATION",
+    "CANDIDATE_CONFIG",
     "DEPLOYED_CONFIG",
     "DRIFT_REPORT",
     "DRIVERS",
@@ -75,6 +85,8 @@ __all__ = [
     "REPORT_INDEX",
     "SOURCE_STATUS",
     "TABLES",
+    "TRIGGER_REPORT",
+    "VALIDATION_REPORT",
     "WEEKLY_VALIDATION",
     "Column",
     "Kind",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -103,7 +104,14 @@ class ScheduleSettings(Strict):
     daily_run: str
     dashboard: str
     weekly_validation: str
+    weekly_optimization: str
+    weekly_report: str
     daily_check: str
+
+
+def month_days(months: int) -> int:
+    """Return the calendar days of a horizon given in months: 365 for twelve."""
+    return round(months * 365 / 12)
 
 
 class PlatformSettings(Strict):
@@ -128,8 +136,11 @@ class PlatformSettings(Strict):
         if days != sorted(set(days)):
             raise ValueError(f"horizons must grow and not repeat, got {days}")
         for name, value in self.horizons.items():
-            if name != f"{value}d":
-                raise ValueError(f"horizon {name!r} must be named '{value}d'")
+            months = re.fullmatch(r"([1-9]\d?)m", name)
+            if months is not None and value != month_days(int(months[1])):
+                raise ValueError(f"horizon {name!r} must have {month_days(int(months[1]))} days, got {value}")
+            if months is None and name != f"{value}d":
+                raise ValueError(f"horizon {name!r} must be named '{value}d', or for example 12m with 365 days")
         if self.forecast.active_model not in self.forecast.models:
             raise ValueError(
                 f"forecast.active_model {self.forecast.active_model!r} is not among forecast.models "

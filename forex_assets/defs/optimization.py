@@ -1,0 +1,429 @@
+"""Group optimization: trigger, search and gate per horizon, their sensor, schedule and checks."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from pydantic import Field
+
+from forex_assets import schemas
+from forex_assets.defs import jobs
+from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors
+from forex_assets.defs.partitions import horizons
+from forex_assets.defs.sensors import in_progress
+from forex_assets.lifecycle.ledger import Entry
+from forex_assets.lifecycle.subject import Subject
+from forex_assets.pipeline import Pipeline, utc_now
+from forex_assets.schemas.lifecycle import VALIDATION_REPORT
+from forex_assets.settings import PairSpec
+
+GROUP = "optimization"
+SEARCH_POOL = "search"
+CRITERIA = {
+    "improvement": "CRPS lower beyond noise on a period no search has seen.",
+    "own_pair": "Where the panel decides: not worse beyond noise on this pair alone.",
+    "interval_score": "95% interval score no worse than the incumbent's.",
+    "coverage_80": "Coverage of the 80% interval no further from nominal, either way.",
+    "coverage_95": "Coverage of the 95% interval no further from nominal, either way.",
+    "tail_low": "Share below the 95% interval no further from 2.5%.",
+    "tail_high": "Share above the 95% interval no further from 2.5%.",
+    "stability": "Large losses no larger.",
+    "bias": "Mean error in the forecast's own sigma within its limit.",
+    "latency": "One daily forecast, warm, within its budget.",
+}
+
+
+class SearchConfig(dg.Config):
+    """What is searched from: the snapshot of ``as_of`` (empty: the newest), by the settings' engine unless another."""
+
+    as_of: str = ""
+    engine: str = ""
+    rules: list[str] = Field(default_factory=lambda: ["hand"])
+    isolated: bool = True
+
+
+def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
+    """Return the optimisation assets of one pair."""
+    by_horizon = horizons(pipeline.settings)
+    every_day = dg.AllPartitionMapping()
+
+    @dg.asset(
+        name="trigger_report",
+        key_prefix=pair.id,
+        partitions_def=by_horizon,
+        deps=[
+            dg.AssetDep([pair.id, "findings"], partition_mapping=every_day),
+            dg.AssetDep([pair.id, "drift_report"], partition_mapping=every_day),
+            [pair.id, "performance_report"],
+        ],
+        backfill_policy=SINGLE_RUN,
+        io_manager_key=SLICE_IO,
+        **asset_options(pair, "trigger_report", GROUP, unit="rule"),
+    )
+    def trigger_report(context: dg.AssetExecutionContext) -> Any:
+        from forex_assets.optimization.trigger import judge_trigger, trigger_frame
+
+        now = utc_now().to_pydatetime()
+        frames: dict[tuple[str, ...], pd.DataFrame] = {}
+        with readable_errors():
+            for horizon in context.partition_keys:
+                report = judge_trigger(
+                    pipeline,
+                    pair.id,
+                    horizon,
+                    as_of=newest_day(pipeline, pair.id),
+                    now=now,
+                    running=in_progress(context.instance, search_job(pair.id), pair=pair.id, horizon=horizon),
+                )
+                frames[(horizon,)] = trigger_frame(pipeline, report)
+        describe_slices(context, context.asset_key, frames)
+        for (horizon,), frame in frames.items():
+            _say(context, horizon, "why", trigger_markdown(frame))
+        return frames
+
+    @dg.asset(
+        name="candidate_config",
+        key_prefix=pair.id,
+        partitions_def=by_horizon,
+        deps=[
+            [pair.id, "trigger_report"],
+            dg.AssetDep([pair.id, "bars"], partition_mapping=every_day),
+            [pair.id, "active_config"],
+        ],
+        backfill_policy=SINGLE_RUN,
+        io_manager_key=SLICE_IO,
+        pool=SEARCH_POOL,
+        **asset_options(pair, "candidate_config", GROUP, unit="configuration"),
+    )
+    def candidate_config(context: dg.AssetExecutionContext, config: SearchConfig) -> Any:
+        from forex_assets.optimization.search import candidate_frame, search
+
+        now = utc_now().to_pydatetime()
+        as_of = dt.date.fromisoformat(config.as_of) if config.as_of else newest_day(pipeline, pair.id)
+        frames: dict[tuple[str, ...], pd.DataFrame] = {}
+        with readable_errors():
+            for horizon in context.partition_keys:
+                report = search(
+                    pipeline,
+                    pair.id,
+                    horizon,
+                    as_of=as_of,
+                    now=now,
+                    rules=config.rules,
+                    engine=config.engine or None,
+                    isolated=config.isolated,
+                    progress=_progress(context),
+                )
+                frames[(horizon,)] = candidate_frame(pipeline, report)
+                _say(context, horizon, "search", search_markdown(report.table))
+                _say(context, horizon, "result", "\n".join(f"- {reason}" for reason in report.reasons))
+        describe_slices(context, context.asset_key, frames)
+        return frames
+
+    @dg.asset(
+        name="validation_report",
+        key_prefix=pair.id,
+        partitions_def=by_horizon,
+        deps=[[pair.id, "candidate_config"], dg.AssetDep([pair.id, "bars"], partition_mapping=every_day)],
+        output_required=False,
+        backfill_policy=SINGLE_RUN,
+        io_manager_key=SLICE_IO,
+        **asset_options(pair, "validation_report", GROUP, unit="criterion"),
+    )
+    def validation_report(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        from forex_assets.errors import DataError
+        from forex_assets.optimization.gate import candidate_of, validate, validation_frame
+
+        now = utc_now().to_pydatetime()
+        frames: dict[tuple[str, ...], pd.DataFrame] = {}
+        with readable_errors():
+            for horizon in context.partition_keys:
+                try:
+                    version = candidate_of(pipeline, pair.id, horizon)
+                except DataError as none_found:
+                    context.log.info("%s", none_found)
+                    continue
+                report = validate(pipeline, version, as_of=version.data_cutoff, now=now)
+                frames[(horizon,)] = validation_frame(pipeline, report, version.data_hash)
+                _say(context, horizon, "gate", gate_markdown(frames[(horizon,)]))
+        if len(frames) == len(context.partition_keys):
+            describe_slices(context, context.asset_key, frames)
+            yield dg.Output(frames)
+        elif frames:
+            raise dg.Failure(
+                description="Some horizons have a candidate and others have none; run each horizon by itself.",
+                allow_retries=False,
+            )
+
+    return [trigger_report, candidate_config, validation_report]
+
+
+def build_checks(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetChecksDefinition]:
+    """Return one check per criterion of the gate: expected beside actual, every horizon's newest report."""
+    key = dg.AssetKey([pair.id, "validation_report"])
+
+    @dg.multi_asset_check(
+        name=f"{pair.id}_gate_checks",
+        specs=[dg.AssetCheckSpec(f"gate_{name}", asset=key, description=doc) for name, doc in CRITERIA.items()],
+        can_subset=True,
+    )
+    def gate_checks(context: dg.AssetCheckExecutionContext) -> Any:
+        keys = pipeline.store.keys(VALIDATION_REPORT, pair.id)
+        rows = pipeline.store.read(VALIDATION_REPORT, pair.id, keys) if keys else VALIDATION_REPORT.empty()
+        chosen = {check.name for check in context.selected_asset_check_keys}
+        for name in CRITERIA:
+            if f"gate_{name}" not in chosen:
+                continue
+            own = rows.loc[rows["criterion"] == name]
+            yield dg.AssetCheckResult(
+                asset_key=key,
+                check_name=f"gate_{name}",
+                passed=len(own) > 0 and bool((own["state"] == "met").all()),
+                severity=dg.AssetCheckSeverity.WARN,
+                description="no report holds this criterion" if own.empty else None,
+                metadata={"expected and actual": dg.MetadataValue.md(criteria_markdown(own))},
+            )
+
+    return [gate_checks]
+
+
+def build_sensors(pipeline: Pipeline, pair: PairSpec) -> list[dg.SensorDefinition]:
+    """Return the sensors of the loop: findings → trigger, trigger → search, approval → deployment.
+
+    Each tick looks at ledger and store anew; there is no cursor that could step over a decision.
+    """
+    names = list(pipeline.settings.horizons)
+
+    @dg.sensor(
+        name=f"{pair.id}_trigger",
+        job_name=jobs.job_name(pair.id, jobs.TRIGGER),
+        minimum_interval_seconds=60,
+        description="Judges every horizon's trigger once new findings are stored.",
+    )
+    def trigger(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        return _result(*trigger_requests(pipeline, pair.id, names, context.instance))
+
+    @dg.sensor(
+        name=f"{pair.id}_optimize",
+        job_name=search_job(pair.id),
+        minimum_interval_seconds=60,
+        description="Searches where the newest trigger asks for it, and has the candidate judged.",
+    )
+    def optimize(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        return _result(*search_requests(pipeline, pair.id, names, context.instance))
+
+    @dg.sensor(
+        name=f"{pair.id}_deploy",
+        job_name=jobs.job_name(pair.id, jobs.DEPLOY),
+        minimum_interval_seconds=60,
+        description="Has what the gate approved deployed, as the policy of its risk class says.",
+    )
+    def deploy(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        return _result(*deployment_requests(pipeline, pair.id, names, context.instance))
+
+    return [trigger, optimize, deploy]
+
+
+Requests = tuple[list[dg.RunRequest], list[str]]
+
+
+def _result(requests: list[dg.RunRequest], notes: list[str]) -> dg.SensorResult:
+    if requests:
+        return dg.SensorResult(run_requests=requests)
+    return dg.SensorResult(skip_reason="; ".join(notes) or "nothing is asked for")
+
+
+def trigger_requests(pipeline: Pipeline, pair_id: str, names: Sequence[str], instance: dg.DagsterInstance) -> Requests:
+    """Return the run that judges every trigger when findings are newer than a decision, else why there is none."""
+    job = jobs.job_name(pair_id, jobs.TRIGGER)
+    newest = max((key[-1] for key in pipeline.store.keys(schemas.TABLES["findings"], pair_id)), default="")
+    if not newest:
+        return [], [f"no findings of {pair_id} are stored yet"]
+    behind = [name for name in names if _day(_latest(pipeline, pair_id, name).trigger) < newest]
+    if not behind:
+        return [], [f"every trigger of {pair_id} has seen the findings of {newest}"]
+    if in_progress(instance, job, pair=pair_id):
+        return [], ["triggers are being judged"]
+    tags = {**jobs.range_tags(names[0], names[-1]), "pair": pair_id, "as_of": newest}
+    return [dg.RunRequest(run_key=f"{pair_id}-trigger-{newest}", tags=tags)], []
+
+
+def search_requests(pipeline: Pipeline, pair_id: str, names: Sequence[str], instance: dg.DagsterInstance) -> Requests:
+    """Return a search per horizon whose newest trigger asks for one and got none, and what else is to be said."""
+    requests, notes = [], []
+    for name in names:
+        latest = _latest(pipeline, pair_id, name)
+        trigger = latest.trigger
+        if trigger is None or not latest.wants_search:
+            continue
+        tags = {"pair": pair_id, "horizon": name}
+        if in_progress(instance, search_job(pair_id), **tags):
+            notes.append(f"{name}: a search is queued or running")
+            continue
+        config = {"ops": {f"{pair_id}__candidate_config": {"config": {"rules": list(trigger.outcome["asking"])}}}}
+        requests.append(
+            dg.RunRequest(
+                run_key=f"{trigger.id}-{latest.failures}",
+                partition_key=name,
+                run_config=config,
+                tags={**tags, "why": "; ".join(trigger.reasons)[:200]},
+            )
+        )
+    return requests, notes
+
+
+def deployment_requests(
+    pipeline: Pipeline, pair_id: str, names: Sequence[str], instance: dg.DagsterInstance
+) -> Requests:
+    """Return a deployment per horizon whose newest candidate was approved and not acted on yet."""
+    job = jobs.job_name(pair_id, jobs.DEPLOY)
+    requests, notes = [], []
+    for name in names:
+        latest = _latest(pipeline, pair_id, name)
+        gate = latest.gate
+        if gate is None or not latest.wants_deployment:
+            continue
+        tags = {"pair": pair_id, "horizon": name}
+        if in_progress(instance, job, **tags):
+            notes.append(f"{name}: a deployment is queued or running")
+            continue
+        requests.append(dg.RunRequest(run_key=gate.id, partition_key=name, tags=tags))
+    return requests, notes
+
+
+def build_schedule(pipeline: Pipeline, pair: PairSpec) -> dg.ScheduleDefinition:
+    """Return the weekly look at every trigger (A02); searches follow by sensor where one asks."""
+    names = list(pipeline.settings.horizons)
+    crons = pipeline.settings.platform.schedules
+
+    def weekly(context: dg.ScheduleEvaluationContext) -> Any:
+        day = context.scheduled_execution_time.date()
+        if not pipeline.snapshot_days(pair.id):
+            return dg.SkipReason(f"No bars of {pair.id} are stored yet.")
+        return dg.RunRequest(run_key=f"{pair.id}-{day}", tags=jobs.range_tags(names[0], names[-1]))
+
+    return dg.ScheduleDefinition(
+        name=f"{pair.id}_weekly_optimization",
+        cron_schedule=crons.weekly_optimization,
+        execution_timezone=crons.timezone,
+        job_name=jobs.job_name(pair.id, jobs.TRIGGER),
+        execution_fn=weekly,
+        description="Judges every trigger once a week, also where nothing else did.",
+        tags={"pair": pair.id},
+    )
+
+
+def search_job(pair_id: str) -> str:
+    """Return the name of a pair's search job."""
+    return jobs.job_name(pair_id, jobs.OPTIMIZE)
+
+
+def newest_day(pipeline: Pipeline, pair_id: str) -> dt.date:
+    """Return the newest day whose bars are stored.
+
+    Raises
+    ------
+    DataError
+        When there is none.
+    """
+    from forex_assets.errors import DataError
+
+    days = pipeline.snapshot_days(pair_id)
+    if not days:
+        raise DataError(f"No bars of {pair_id} are stored.", remedy=f"run `forex run --pair {pair_id}` first.")
+    return days[-1]
+
+
+class _Latest:
+    """The newest decisions about one subject, from its ledger entries."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        def newest(kind: str) -> Entry | None:
+            return next((entry for entry in reversed(entries) if entry.kind == kind), None)
+
+        self.trigger, self.search, self.gate = newest("trigger"), newest("search"), newest("gate")
+        after = [entry for entry in entries if self.trigger and entry.number > self.trigger.number]
+        searches = [entry for entry in after if entry.kind == "search"]
+        self.failures = len([entry for entry in searches if entry.outcome.get("failed")])
+        answered = len(searches) > self.failures or self.failures >= _MAX_FAILURES
+        self.wants_search = bool(self.trigger and self.trigger.outcome["should_optimize"] and not answered)
+        judged = [entry for entry in entries if self.gate and entry.number > self.gate.number]
+        moves = [entry for entry in judged if entry.kind in ("promotion", "staging", "rollback")]
+        approved = bool(self.gate and self.gate.outcome.get("approved"))
+        self.wants_deployment = approved and not moves and self.search is not None and _is_of(self.gate, self.search)
+
+
+_MAX_FAILURES = 2
+
+
+def _is_of(gate: Entry | None, search: Entry) -> bool:
+    return gate is not None and gate.outcome.get("candidate") == search.outcome.get("candidate")
+
+
+def _latest(pipeline: Pipeline, pair_id: str, horizon: str) -> _Latest:
+    subject = Subject.forecast(pair_id, horizon)
+    return _Latest(pipeline.lifecycle.ledger.entries(subject=subject, limit=_LOOK_BACK))
+
+
+_LOOK_BACK = 40
+
+
+def _day(entry: Entry | None) -> str:
+    return entry.as_of.isoformat() if entry is not None and entry.as_of is not None else ""
+
+
+# ---- what people read ---------------------------------------------------------------------------------------------
+
+
+def _say(context: dg.AssetExecutionContext, partition: str, name: str, text: str) -> None:
+    context.add_asset_metadata({name: dg.MetadataValue.md(text)}, asset_key=context.asset_key, partition_key=partition)
+
+
+def _progress(context: dg.AssetExecutionContext) -> Any:
+    def told(line: Any) -> None:
+        if "warning" in line:
+            context.log.warning("%s", line["warning"])
+        elif line["done"] % 20 == 0 or line["done"] == line["total"]:
+            context.log.info("%s of %s configurations", line["done"], line["total"])
+
+    return told
+
+
+def trigger_markdown(frame: pd.DataFrame) -> str:
+    """Return the rules of a trigger with their states, and what follows."""
+    first = frame.iloc[0]
+    rows = frame[["rule", "state", "reason"]].to_markdown(index=False)
+    word = "A search is asked for" if first["should_optimize"] else "No search"
+    return f"**{word}**: {first['reasons'].splitlines()[0]}\n\n{rows}"
+
+
+def search_markdown(table: Sequence[Any], rows: int = 10) -> str:
+    """Return the best configurations of a search as a table."""
+    if not table:
+        return "nothing was evaluated"
+    frame = pd.DataFrame(table).sort_values("objective", na_position="last").head(rows)
+    columns = ["model", "objective", "crps_ratio", "coverage_80", "coverage_95", "error"]
+    shown = frame[columns].copy()
+    shown["parameters"] = [
+        ", ".join(f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in item.items())
+        for item in frame["parameters"]
+    ]
+    return str(shown.round(4).to_markdown(index=False))
+
+
+def gate_markdown(frame: pd.DataFrame) -> str:
+    """Return the judgement of a candidate, one row per criterion."""
+    first = frame.iloc[0]
+    word = "approved" if first["approved"] else "not approved"
+    opening = f", opening {first['opening']} of the year" if first["opening"] else ""
+    rows = frame[["criterion", "state", "expected", "actual"]].to_markdown(index=False)
+    return f"**{first['candidate']} {word}** against {first['incumbent']}{opening}\n\n{rows}"
+
+
+def criteria_markdown(own: pd.DataFrame) -> str:
+    """Return one criterion of several horizons."""
+    if own.empty:
+        return "none"
+    return str(own[["subject", "as_of", "state", "expected", "actual"]].to_markdown(index=False))
