@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from forex_assets import schemas
 from forex_assets.pipeline import Pipeline
 from forex_assets.provenance import combine_hashes
 from forex_assets.schemas.watching import CALIBRATION
-from forex_assets.watching import stored_frames
+from forex_assets.watching import frames_from
 
 if TYPE_CHECKING:
     from forex_assets.monitoring.calibration.files import Stored
@@ -38,8 +39,8 @@ def signing_key() -> str | None:
     return secret(KEY_NAME)
 
 
-def analyse_pair(pipeline: Pipeline, pair_id: str, as_of: dt.date | None = None) -> Calibration:
-    """Return the market calibration of a pair from its stored observations.
+def analyse_pair(pipeline: Pipeline, pair_id: str, as_of: dt.date | None = None, *, fresh: bool = False) -> Calibration:
+    """Return the market calibration of a pair from its observations: the stored ones, or asked for anew.
 
     Raises
     ------
@@ -51,10 +52,13 @@ def analyse_pair(pipeline: Pipeline, pair_id: str, as_of: dt.date | None = None)
 
     settings = pipeline.settings
     pair, policy = settings.pair(pair_id), settings.platform.watching.calibration
-    observations = pipeline.observations(pair_id)
+    now = utc_now()
+    observations = (
+        pipeline.ingest(pair_id, now=now, merge=False)["observations"] if fresh else pipeline.observations(pair_id)
+    )
     sources = require_real(observations, pair, pair.target.series, policy)
-    day = as_of or pipeline.default_as_of(pair_id, now=utc_now())
-    frames = stored_frames(pipeline, pair_id, scores=False)
+    day = as_of or pipeline.default_as_of(pair_id, now=now, observations=observations)
+    frames = frames_from(pipeline, pair_id, observations, schemas.EVALUATION.empty())
     copper = None
     for name in settings.recommended.regimes.copper.series:
         if name in frames.drivers and name in pair.drivers:
@@ -82,7 +86,7 @@ def calibration_frame(
     day = pd.Timestamp(calibration.metadata.calibration_date)
     rows = [
         {"section": section, "name": name, **values}
-        for section, name, values in _quantities(calibration.model_dump(mode="python"))
+        for section, name, values in quantities(calibration.model_dump(mode="python"))
     ]
     rows += [
         {
@@ -108,7 +112,8 @@ def calibration_frame(
     return made[list(CALIBRATION.column_names)]
 
 
-def _quantities(body: dict[str, Any]) -> Iterable[tuple[str, str, dict[str, Any]]]:
+def quantities(body: dict[str, Any]) -> Iterable[tuple[str, str, dict[str, Any]]]:
+    """Yield section, name and values of every number of a calibration."""
     for section, content in body.items():
         if not isinstance(content, dict):
             continue

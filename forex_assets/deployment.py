@@ -157,6 +157,7 @@ def readiness_level(pipeline: Pipeline, pair_id: str) -> str | None:
     if not keys:
         return None
     newest = pipeline.store.read(table, pair_id, [max(keys)])
+    newest = newest.loc[newest["profile"] == "recommended"]
     order = ("NOT_READY", "CAUTIOUS", "READY", "OPTIMAL")
     levels = [level for level in newest["level"] if level in order]
     return min(levels, key=order.index) if len(levels) == len(newest) and levels else None

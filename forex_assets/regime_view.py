@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from forex_assets import schemas
 from forex_assets.calibration_view import watch_settings
 from forex_assets.pipeline import PROVENANCE, Pipeline, day_key
 from forex_assets.provenance import content_hash
@@ -164,3 +165,72 @@ def _classic_state(label: Any, name: str, unknown: Any) -> Any:
 def _dtypes(columns: Sequence[str]) -> dict[str, str]:
     kinds = {column.name: column.kind for column in REGIME_REPORT.columns}
     return {name: {"float": "float64", "date": "datetime64[ns]"}.get(kinds[name], "object") for name in columns}
+
+
+def regime_of_day(
+    pipeline: Pipeline, pair_id: str, as_of: dt.date, profile: str, *, fresh: bool = False
+) -> dict[str, Any]:
+    """Return the regime of a day and each stored forecast's interval before and after its factor, as plain values.
+
+    The classic profile multiplies by its fixed table; the recommended one by the factor learned from errors that had
+    matured by that day, where it has been accepted.
+    """
+    from forex_assets.monitoring.regimes.factors import factor_of
+    from forex_assets.pipeline import utc_now
+    from forex_assets.watching import fresh_frames
+
+    frames = fresh_frames(pipeline, pair_id, now=utc_now()) if fresh else stored_frames(pipeline, pair_id)
+    settings, _ = watch_settings(pipeline, pair_id, as_of)
+    table = regime_rows(frames, [as_of], settings)
+    row = table.loc[table["profile"] == profile].iloc[0]
+    learned = factors_of(frames, settings, as_of) if profile == "recommended" else []
+    intervals = []
+    for name in frames.horizons:
+        forecast = None if fresh else _target_row(pipeline, pair_id, name, as_of)
+        if forecast is None:
+            continue
+        if profile == "classic":
+            factor, n, reason = float(row["multiplier"]), 0, "fixed table of the classic profile"
+        else:
+            found = factor_of([item for item in learned if item.horizon == name], str(row["regime"]))
+            factor = found.factor if found else 1.0
+            n = found.n if found else 0
+            reason = found.reason if found else "no error of this regime has matured; the factor is 1"
+        before = (float(forecast["q025"]), float(forecast["q975"]))
+        intervals.append(
+            {
+                "horizon": name,
+                "target_date": forecast["target_date"].date(),
+                "before_95": before,
+                "after_95": condition(float(forecast["q500"]), before, factor),
+                "factor": factor,
+                "n": n,
+                "reason": reason,
+            }
+        )
+    return {
+        "pair": pair_id,
+        "as_of": as_of,
+        "profile": profile,
+        "regime": str(row["regime"]),
+        "probability": float(row["probability"]),
+        "risk": str(row["risk"]),
+        "states": {name: str(row[name]) for name in ("high_vol", "copper_shock", "bcch_meeting", "intervention")},
+        "reasons": str(row["reasons"]).splitlines(),
+        "intervals": intervals,
+    }
+
+
+def condition(median: float, interval: tuple[float, float], factor: float) -> tuple[float, float]:
+    """Return an interval with its log distances from the median multiplied by a factor."""
+    low, high = (float(median * (end / median) ** factor) for end in interval)
+    return low, high
+
+
+def _target_row(pipeline: Pipeline, pair_id: str, horizon: str, as_of: dt.date) -> pd.Series[Any] | None:
+    key = (horizon, day_key(as_of))
+    if not pipeline.store.exists(schemas.FORECAST, pair_id, key):
+        return None
+    table = pipeline.store.read(schemas.FORECAST, pair_id, [key])
+    rows = table.loc[table["is_target"] & table["is_active"]]
+    return rows.iloc[0] if len(rows) else None

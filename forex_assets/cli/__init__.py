@@ -11,7 +11,7 @@ from types import TracebackType
 
 import typer
 
-from forex_assets.cli import backtesting, chronos, data, maintenance, monitoring, optimize, reading, running
+from forex_assets.cli import backtesting, chronos, data, maintenance, monitoring, optimize, reading, running, watching
 from forex_assets.cli.common import report_error
 from forex_assets.cli.usage import UsageError, as_validation_error, is_help
 from forex_assets.errors import ForexError, StoreError
@@ -31,6 +31,7 @@ data.register(app)
 optimize.register(app)
 chronos.register(app)
 monitoring.register(app)
+watching.register(app)
 
 DEBUG = "--debug"
 

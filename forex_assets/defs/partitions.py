@@ -36,6 +36,18 @@ def business_days(settings: Settings, pair: PairSpec) -> dg.TimeWindowPartitions
     )
 
 
+def weeks(settings: Settings, pair: PairSpec) -> dg.WeeklyPartitionsDefinition:
+    """Return the weeks of a pair by their Monday; the report of a week is about the days before that Monday."""
+    first = np.datetime64(pair.history_start, "D")
+    monday = first + (4 - first.astype(np.int64)) % 7
+    return dg.WeeklyPartitionsDefinition(
+        start_date=str(monday),
+        day_offset=1,
+        timezone=settings.platform.schedules.timezone,
+        end_offset=1,
+    )
+
+
 def horizons(settings: Settings) -> dg.StaticPartitionsDefinition:
     """Return the configured horizons in growing order."""
     return dg.StaticPartitionsDefinition(list(settings.horizons))

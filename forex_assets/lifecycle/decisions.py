@@ -27,6 +27,7 @@ FUNCTIONS: dict[str, str] = {
     "promotion/1": "forex_assets.lifecycle.policies:decide_promotion",
     "technical-probation/1": "forex_assets.lifecycle.probation:decide_technical",
     "statistical-probation/1": "forex_assets.lifecycle.probation:decide_statistical",
+    "model-switch/1": "forex_assets.lifecycle.model_switch:decide_switch",
     "rollback/1": "forex_assets.lifecycle.policies:decide_rollback",
 }
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 #: Scored forecasts a horizon needs before faults can be planted among them.
 _MIN_SCORED = 60
 _NARROW = 3.0
+_TENORS = 6
 
 
 def run_self_test(frames: Frames, as_of: dt.date, settings: Settings) -> Mapping[str, bool | None]:
@@ -43,7 +44,8 @@ def run_self_test(frames: Frames, as_of: dt.date, settings: Settings) -> Mapping
     for horizon, scored in frames.scored.items():
         name = f"narrow_intervals:{horizon}"
         n = scored.until(np.datetime64(as_of, "D"))
-        out[name] = _narrow_noticed(frames, horizon, as_of, settings) if n >= _MIN_SCORED else None
+        enough = n >= planted_forecasts(scored.steps)
+        out[name] = _narrow_noticed(frames, horizon, as_of, settings) if enough else None
     return out
 
 
@@ -52,6 +54,11 @@ def for_horizon(results: Mapping[str, bool | None], horizon: str) -> dict[str, b
     own = {name: seen for name, seen in results.items() if ":" not in name or name.endswith(f":{horizon}")}
     own.setdefault(f"narrow_intervals:{horizon}", None)
     return own
+
+
+def planted_forecasts(steps: float) -> int:
+    """Return how many forecasts a fault is planted in: sixty, and six tenors' worth where those overlap more."""
+    return max(_MIN_SCORED, round(_TENORS * steps))
 
 
 def _noticed(planted: Frames | None, as_of: dt.date, settings: Settings, state: str) -> bool | None:
@@ -82,7 +89,7 @@ def _narrow_noticed(frames: Frames, horizon: str, as_of: dt.date, settings: Sett
     scored = frames.scored[horizon]
     until = scored.until(np.datetime64(as_of, "D"))
     newest = np.zeros(len(scored), dtype=bool)
-    newest[max(0, until - _MIN_SCORED) : until] = True
+    newest[max(0, until - planted_forecasts(scored.steps)) : until] = True
     sigma = np.where(newest, scored.error_sigma * _NARROW, scored.error_sigma)
     from scipy.special import ndtr
 

@@ -83,7 +83,7 @@ def regime_factors(
     losses = _losses(sizes, half)
     return [
         _factor(str(name), np.flatnonzero(labels == name), losses, horizon, steps, policy, seed)
-        for name in sorted(set(labels.tolist()))
+        for name in sorted(set(labels.tolist()) - {"UNKNOWN"})
     ]
 
 
