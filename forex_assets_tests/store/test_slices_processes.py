@@ -23,8 +23,8 @@ from forex_assets.store.slices import SliceStore, SliceWrite, Verdict
 from forex_assets_tests.store.frames import bars, same
 from forex_assets_tests.store.processes import PATIENCE_S, SPAWN, finish, kill_at_fault_point, start, stop_here
 
-WRITERS = 4
-ROUNDS = 12
+WRITERS = 8
+ROUNDS = 8
 SHARED = ("shared",)
 DAY = ("2025-06-13",)
 
@@ -63,7 +63,7 @@ def _read(root: str, barrier: Any, stop: Any, connection: Connection) -> None:
 
 
 @pytest.mark.capability("B02", "L05")
-def test_four_processes_write_the_same_and_other_slices_with_readers_throughout(tmp_path: Path) -> None:
+def test_eight_processes_write_the_same_and_other_slices_with_readers_throughout(tmp_path: Path) -> None:
     barrier, stop = SPAWN.Barrier(WRITERS + 2), SPAWN.Event()
     pipes = [SPAWN.Pipe() for _ in range(2)]
     readers = [start(_read, str(tmp_path), barrier, stop, theirs) for _, theirs in pipes]
