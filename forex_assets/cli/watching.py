@@ -14,6 +14,7 @@ from forex_assets.cli.common import (
     HorizonOption,
     JsonOption,
     PairOption,
+    digits_for,
     each_pair,
     parse_as_of,
     parse_horizons,
@@ -78,6 +79,8 @@ def regime_show(
             typer.echo(f"  {sentence}")
         if item["intervals"]:
             print_table(stdout(), item["intervals"], _INTERVAL_COLUMNS)
+            for row in item["intervals"]:
+                typer.echo(f"  {row['horizon']}: {row['reason']}")
         else:
             typer.echo("  No stored forecast of that day to condition.")
 
@@ -144,9 +147,8 @@ def readiness_enable(
     entry = None
     if not dry_run:
         if not yes and not json_output:
-            typer.confirm(
-                f"Record that {model} is {'allowed' if outcome['allowed'] else 'refused'} for {name}?", abort=True
-            )
+            verdict = "allowed" if outcome["allowed"] else "refused"
+            typer.confirm(f"Record that {model} is {verdict} for {name}?", abort=True)
         subject = Subject.forecast(name, names[0]) if len(names) == 1 else None
         made = pipeline.lifecycle.ledger.append(
             Decision("guard", subject, outcome, outcome["reasons"], FUNCTION, known, policy, getpass.getuser(), day),
@@ -265,16 +267,18 @@ def _number(value: Any, digits: int = 4) -> str:
     return f"{value:.{digits}f}" if isinstance(value, int | float) and math.isfinite(value) else "–"
 
 
+def _span(ends: tuple[float, float]) -> str:
+    digits = digits_for(ends[0])
+    return f"{_number(ends[0], digits)} – {_number(ends[1], digits)}"
+
+
 _INTERVAL_COLUMNS: tuple[Column[dict[str, Any]], ...] = (
     Column("Horizon", lambda row: row["horizon"]),
     Column("Target", lambda row: str(row["target_date"]), wide=True),
-    Column(
-        "95% before", lambda row: f"{_number(row['before_95'][0], 2)} – {_number(row['before_95'][1], 2)}", right=True
-    ),
+    Column("95% before", lambda row: _span(row["before_95"]), right=True),
     Column("Factor", lambda row: _number(row["factor"], 2), right=True),
-    Column("95% after", lambda row: f"{_number(row['after_95'][0], 2)} – {_number(row['after_95'][1], 2)}", right=True),
+    Column("95% after", lambda row: _span(row["after_95"]), right=True),
     Column("Errors", lambda row: str(row["n"]), right=True),
-    Column("Why", lambda row: row["reason"], wide=True),
 )
 _CHECK_COLUMNS: tuple[Column[tuple[Any, Any]], ...] = (
     Column("Horizon", lambda row: row[0].horizon, once=True),
