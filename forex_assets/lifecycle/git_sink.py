@@ -48,13 +48,9 @@ def deliver(change: Change, settings: SinkSettings, main_pair: str) -> str:
     """
     folder = Path(str(settings.git_repository)).expanduser()
     git = _Git(folder, settings.git_timeout_s)
-    branch = git("symbolic-ref", "--short", "HEAD")
-    if branch in settings.git_protected_branches:
-        raise StoreError(
-            f"Branch {branch!r} of {folder} is protected; nothing is committed there.",
-            remedy="check out a branch for deployed configurations, or take it from git_protected_branches.",
-        )
     path = classic_files.folder_of(change, folder, main_pair) / change.classic_name
+    name = str(path.relative_to(folder))
+    _check_branch(_look(git, name)[0], folder, settings)
     data = classic_files.content(change)
     try:
         if data is not None:
@@ -63,18 +59,32 @@ def deliver(change: Change, settings: SinkSettings, main_pair: str) -> str:
             path.unlink(missing_ok=True)
     except OSError as error:
         raise explain(error, "write", path) from error
-    name = str(path.relative_to(folder))
-    known = bool(git("ls-files", "--", name))
-    if data is None and not known:
-        return ""
-    if data is not None:
-        git("add", "--", name)
-    if not git("status", "--porcelain", "--", name):
+    _, state = _look(git, name)
+    if not state:
         return git("rev-parse", "HEAD")
+    if state == "??":
+        git("add", "--", name)
     sign = ["--gpg-sign"] if settings.git_sign else ["--no-gpg-sign"]
     author = f"{NAME} <{EMAIL}>"
     git("commit", "--quiet", *sign, f"--author={author}", f"--message={message(change)}", "--only", "--", name)
     return git("rev-parse", "HEAD")
+
+
+def _look(git: _Git, name: str) -> tuple[str, str]:
+    """Return the branch and the state of one file: empty when committed, ``??`` when unknown to git."""
+    head, *rest = git("status", "--porcelain", "--branch", "--untracked-files=all", "--", name).splitlines()
+    branch = head.removeprefix("## ").removeprefix("No commits yet on ").split("...")[0]
+    return branch, rest[0][:2] if rest else ""
+
+
+def _check_branch(branch: str, folder: Path, settings: SinkSettings) -> None:
+    if branch in settings.git_protected_branches or branch.startswith("HEAD "):
+        raise StoreError(
+            f"{folder} has no branch checked out; nothing is committed there."
+            if branch.startswith("HEAD ")
+            else f"Branch {branch!r} of {folder} is protected; nothing is committed there.",
+            remedy="check out a branch for deployed configurations, or take it from git_protected_branches.",
+        )
 
 
 class _Git:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 from forex_assets.lifecycle.ledger import _HEAD_LENGTH, _TAIL, _TAIL_LENGTH, GENESIS, Fault, Verification
@@ -11,51 +12,55 @@ from forex_assets.lifecycle.ledger import _HEAD_LENGTH, _TAIL, _TAIL_LENGTH, GEN
 _PREV = b'{"prev":"'
 
 
-def verify(path: Path, anchor: Path) -> Verification:
-    """Return what is wrong with a ledger file, line by line; about 3 microseconds a line."""
+def verify(path: Path, anchor: Path, ids: Collection[str] = ()) -> Verification:
+    """Return what is wrong with a ledger file, line by line, and which of some entries it does not hold."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         data = b""
     faults: list[Fault] = []
     lines = data.split(b"\n")
+    del data
     torn = lines.pop()
-    if torn:
-        faults.append(
-            Fault(
-                len(lines) + 1, "", "an unfinished line at the end: a write was cut short; the next append removes it"
-            )
-        )
     expected = GENESIS.encode()
     anchored = _read_anchor(anchor)
-    seen = not anchored or anchored == expected
+    hashes: set[bytes] = set()
+    sha256, body_end, stated_from = hashlib.sha256, -_TAIL_LENGTH, -_TAIL_LENGTH + len(_TAIL)
     for number, line in enumerate(lines, start=1):
-        stated = line[-_TAIL_LENGTH + len(_TAIL) : -2]
-        shaped = line.startswith(_PREV) and line[-_TAIL_LENGTH : -_TAIL_LENGTH + len(_TAIL)] == _TAIL
-        if not shaped or hashlib.sha256(line[:-_TAIL_LENGTH]).hexdigest().encode() != stated:
+        stated = line[stated_from:-2]
+        shaped = line[: len(_PREV)] == _PREV and line[body_end:stated_from] == _TAIL
+        if not shaped or sha256(line[:body_end]).hexdigest().encode() != stated:
             faults.append(Fault(number, _name(line), "its content does not match its hash: the line was changed"))
         if shaped and line[len(_PREV) : _HEAD_LENGTH] != expected:
-            faults.append(
-                Fault(
-                    number,
-                    _name(line),
-                    "it does not follow the line before: a line between them was changed, removed or inserted"
-                    if number > 1
-                    else "it is not the first entry of a ledger: lines before it were removed",
-                )
+            problem = (
+                "it does not follow the line before: a line between them was changed, removed or inserted"
+                if number > 1
+                else "it is not the first entry of a ledger: lines before it were removed"
             )
+            faults.append(Fault(number, _name(line), problem))
         expected = stated
-        seen = seen or stated == anchored
-    if not seen:
-        faults.append(
-            Fault(
-                len(lines),
-                "",
-                f"the newest entry known ({anchored.decode(errors='replace')[:8]}…) is not among the lines: "
-                "lines were removed at the end",
-            )
-        )
+        hashes.add(stated)
+    if torn:
+        problem = "an unfinished line at the end: a write was cut short; the next append removes it"
+        faults.append(Fault(len(lines) + 1, "", problem))
+    if anchored and anchored not in hashes:
+        known = anchored.decode(errors="replace")[:8]
+        problem = f"the newest entry known ({known}…) is not among the lines: lines were removed at the end"
+        faults.append(Fault(len(lines), "", problem))
+    faults.extend(_missing(lines, ids))
     return Verification(len(lines), expected.decode(errors="replace"), tuple(faults))
+
+
+def _missing(lines: list[bytes], ids: Collection[str]) -> list[Fault]:
+    """Return a fault for each entry, by id, that the lines do not hold at its number."""
+    faults = []
+    for name in sorted(ids):
+        number, _, start = name.partition("-")
+        place = int(number)
+        line = lines[place - 1] if 0 < place <= len(lines) else b""
+        if line[-_TAIL_LENGTH + len(_TAIL) : -2][:8] != start.encode():
+            faults.append(Fault(place, name, "the pointers name this entry, and the ledger does not hold it"))
+    return faults
 
 
 def _read_anchor(path: Path) -> bytes:

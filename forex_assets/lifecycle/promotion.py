@@ -129,7 +129,7 @@ class Deployer:
             if self.policy.promotion_unit == "set":
                 decided = _together(decided)
             changed: dict[str, Pointers] = {}
-            for item, (outcome, _) in decided:
+            for item, (outcome, known) in decided:
                 pointers = state.of(item.version.subject)
                 if outcome["action"] in ("promote", "stage"):
                     self.store.versions.put(item.version)
@@ -137,7 +137,7 @@ class Deployer:
                     changed[item.version.subject.key] = pointers.stage(item.version.hash)
                 if outcome["action"] == "promote":
                     span = self._span(state, item.version.subject, item.version.hash, as_of, now, "promotion")
-                    span = replace(span, approvers=tuple(self._approvers(item.version)))
+                    span = replace(span, approvers=tuple(sorted({vote["by"] for vote in known["approvals"]})))
                     changed[item.version.subject.key] = pointers.promote(item.version.hash, span)
             entries = []
             for item, (outcome, known) in decided:
@@ -463,9 +463,6 @@ class Deployer:
             )
             self._move(state, changed, [entry], now)
             return entry
-
-    def _approvers(self, version: ConfigVersion) -> list[str]:
-        return sorted({vote["by"] for vote in self.votes(version) if vote["approve"]})
 
     def _report(
         self, subject: Subject, outcome: Mapping[str, Any], state: PointerState, entry: Entry, version: str

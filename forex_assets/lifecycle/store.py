@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from forex_assets.lifecycle.ledger import Fault, Ledger, Verification
+from forex_assets.lifecycle.ledger import Ledger, Verification
 from forex_assets.lifecycle.pointers import Pointers, PointerState, PointerStore, decode_subjects, stamped
 from forex_assets.lifecycle.subject import Subject
 from forex_assets.lifecycle.versions import SETTINGS, ConfigVersion, VersionStore
@@ -97,20 +97,15 @@ class LifecycleStore:
 
         A ledger written anew with hashes that fit each other is found by the second.
         """
-        found = self.ledger.verify()
-        named = {
-            span.entry
-            for scope in self.pointers.scopes()
-            for item in self.state(scope).subjects.values()
-            for span in item.history
-            if span.entry
-        }
-        missing = named - self.ledger.ids_among(named)
-        faults = [
-            Fault(int(name.split("-")[0]), name, "the pointers name this entry, and the ledger does not hold it")
-            for name in sorted(missing)
-        ]
-        return replace(found, faults=(*found.faults, *faults))
+        return self.ledger.verify(
+            {
+                span.entry
+                for scope in self.pointers.scopes()
+                for item in self.state(scope).subjects.values()
+                for span in item.history
+                if span.entry
+            }
+        )
 
     def _shadows(self, pointers: Pointers, current: str | None) -> tuple[ConfigVersion, ...]:
         names = [pointers.staged]
