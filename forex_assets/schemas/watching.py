@@ -77,7 +77,7 @@ CALIBRATION = declare(
         Column("value", "float", "The number", "unit", nullable=True),
         Column("low", "float", "Lower end of its 95% interval", "unit", nullable=True),
         Column("high", "float", "Upper end of its 95% interval", "unit", nullable=True),
-        Column("unit", "str", "Unit"),
+        Column("unit", "str", "Unit of the number"),
         Column("n", "int", "Observations; 0: carried over from a profile, not measured", "observations"),
         Column("n_effective", "float", "The same, counting overlap once", "observations"),
         Column("note", "str", "What else to know"),
