@@ -51,7 +51,7 @@ def build(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         return {
             "group_name": GROUP,
             "description": f"{table.doc}\n\nKey: {', '.join(table.key)}.",
-            "metadata": {"dagster/column_schema": table_schema(table), "unit": unit},
+            "metadata": {"dagster/column_schema": table_schema(table), "unit": unit, "table": table.name},
             "owners": owners,
             "kinds": {"python", "parquet"},
             "code_version": code_version(),

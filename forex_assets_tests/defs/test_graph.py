@@ -16,7 +16,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from forex_assets import schemas
+from forex_assets import pooled, schemas
 from forex_assets.defs import jobs
 from forex_assets.defs.build import build_definitions
 from forex_assets.defs.reports import WRITTEN_BY_PEOPLE
@@ -196,6 +196,10 @@ def test_every_asset_says_who_owns_it_what_it_is_and_in_which_unit(
         assert len(spec.description) > 20
         if spec.key.to_user_string() in ("warehouse",):
             continue
+        if spec.key.path[0] == pooled.PANEL:  # shared by all pairs
+            assert set(spec.owners) == {owner for pair in settings.pairs.values() for owner in pair.owners}
+            assert spec.metadata["unit"]
+            continue
         pair = settings.pair(spec.key.path[0])
         assert spec.tags["pair"] == pair.id
         if spec.key.path[-1] != "active_config":
@@ -207,9 +211,10 @@ def test_every_asset_says_who_owns_it_what_it_is_and_in_which_unit(
 def test_every_table_asset_documents_every_column_of_its_table(definitions: dg.Definitions) -> None:
     seen = set()
     for spec in definitions.resolve_all_asset_specs():
-        if spec.key.path[-1] not in schemas.TABLES:
+        name = str(spec.metadata.get("table", spec.key.path[-1]))
+        if name not in schemas.TABLES:
             continue
-        table = schemas.TABLES[spec.key.path[-1]]
+        table = schemas.TABLES[name]
         columns = spec.metadata["dagster/column_schema"].columns
         assert [column.name for column in columns] == list(table.column_names)
         assert all(column.description and column.type for column in columns)
