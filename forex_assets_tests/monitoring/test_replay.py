@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -63,12 +65,7 @@ def test_unknown_past_its_allowance_is_an_alarm_of_its_own() -> None:
     blind = unknown("drift", "location", "recommended", "usdclp", "vix", dt.date(2024, 3, 15), ("no data",))
 
     def earlier(*states: tuple[str, str]) -> pd.DataFrame:
-        made = [
-            Finding(
-                "drift", "location", "recommended", "usdclp", "vix", dt.date.fromisoformat(day), state, "low", ("x",)
-            )  # type: ignore[arg-type]
-            for day, state in states
-        ]
+        made = [replace(blind, as_of=dt.date.fromisoformat(day), state=state) for day, state in states]  # type: ignore[arg-type]
         return finding_rows(made)
 
     late = persisting_unknowns(
