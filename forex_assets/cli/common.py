@@ -15,11 +15,11 @@ import typer
 from forex_assets.errors import DataError, ForexError, StoreError, ValidationError
 from forex_assets.settings import Settings, load_settings
 from forex_assets.store.naming import (
-    DAYS_LIMITS,
-    LIMIT_LIMITS,
     sanitize_filename,
     sanitize_path,
+    validate_days,
     validate_horizon,
+    validate_limit,
     validate_positive_integer,
 )
 
@@ -34,26 +34,30 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout a
 Result = TypeVar("Result")
 
 
-def whole_number(name: str, low: int, high: int) -> Callable[[Any], int]:
-    """Return the parser of an option that takes a whole number: ``typer.Option("--every", parser=whole_number(…))``."""
+def number_by(check: Callable[[Any, str], int], name: str) -> Callable[[Any], int]:
+    """Return the parser of an option whose whole number a rule of :mod:`forex_assets.store.naming` checks."""
 
     def parse(value: Any) -> int:
-        number = int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
-        return validate_positive_integer(number, low, high, param_name=name)
+        return check(int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value, name)
 
     parse.__name__ = "integer"  # what --help shows as the kind of value
     return parse
+
+
+def whole_number(name: str, low: int, high: int) -> Callable[[Any], int]:
+    """Return the parser of an option that takes a whole number: ``typer.Option("--every", parser=whole_number(…))``."""
+    return number_by(lambda value, param_name: validate_positive_integer(value, low, high, param_name), name)
 
 
 _DIGITS = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 DaysOption = Annotated[
     int | None,
     typer.Option(
-        "--days", parser=whole_number("--days", *DAYS_LIMITS), help="Business days of forecasts and of matured targets."
+        "--days", parser=number_by(validate_days, "--days"), help="Business days of forecasts and of matured targets."
     ),
 ]
 LimitOption = Annotated[
-    int, typer.Option("--limit", parser=whole_number("--limit", *LIMIT_LIMITS), help="Rows to show, 1 to 100.")
+    int, typer.Option("--limit", parser=number_by(validate_limit, "--limit"), help="Rows to show, 1 to 100.")
 ]
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 

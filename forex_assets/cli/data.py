@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from forex_assets.cli import data_add, data_calendar
-from forex_assets.cli.common import JsonOption, PairOption, parse_day, parse_pairs, print_json, stdout
+from forex_assets.cli.common import JsonOption, LimitOption, PairOption, parse_day, parse_pairs, print_json, stdout
 from forex_assets.cli.tables import Column, print_table
 from forex_assets.errors import DataError, ForexError, StoreError, ValidationError
 from forex_assets.settings import load_settings
@@ -196,6 +196,7 @@ def revisions(
     diff: Annotated[
         str | None, typer.Option("--diff", help="DAY,DAY: how what was known at the end of one differs from the other.")
     ] = None,
+    limit: LimitOption = _SHOWN,
     json_output: JsonOption = False,
 ) -> None:
     """Report what was revised, when, and by how much; or how what was known differs between two days."""
@@ -230,12 +231,12 @@ def revisions(
     if not len(rows):
         typer.echo("Nothing differs." if days else "No value that was known has changed.")
         return
-    _print_changes(rows, is_diff=bool(days))
+    _print_changes(rows, limit, is_diff=bool(days))
 
 
-def _print_changes(rows: pd.DataFrame, *, is_diff: bool) -> None:
+def _print_changes(rows: pd.DataFrame, limit: int, *, is_diff: bool) -> None:
     old, new = ("first_value", "second_value") if is_diff else ("old_value", "new_value")
-    records = rows.head(_SHOWN).to_dict("records")
+    records = rows.head(limit).to_dict("records")
 
     def text(value: Any) -> str:
         return "—" if value != value or value is None else f"{value:,.6g}"

@@ -14,6 +14,7 @@ from forex_assets.cli.common import (
     JsonOption,
     PairOption,
     each_pair,
+    number_by,
     parse_as_of,
     parse_day,
     parse_pairs,
@@ -24,6 +25,7 @@ from forex_assets.cli.common import (
 from forex_assets.cli.tables import Column, print_table
 from forex_assets.errors import ValidationError
 from forex_assets.settings import load_settings
+from forex_assets.store.naming import validate_days
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +35,12 @@ if TYPE_CHECKING:
 ProfileOption = Annotated[str, typer.Option("--profile", help="recommended or classic.")]
 DataDirOption = Annotated[
     str | None, typer.Option("--data-dir", help="Market data of this folder for this command only; nothing is stored.")
+]
+StoredDaysOption = Annotated[
+    int,
+    typer.Option(
+        "--days", parser=number_by(validate_days, "--days"), help="Stored days the trend is shown for, 1 to 365."
+    ),
 ]
 monitor_app = typer.Typer(name="monitor", help="Replay the monitors over the past; measure their alarms.")
 drift_app = typer.Typer(name="drift", help="What changed, since when, and where it is going.")
@@ -114,8 +122,11 @@ CHECK_COLUMNS: tuple[Column[dict[str, Any]], ...] = (
 def drift_show(
     pair: PairOption = None,
     as_of: AsOfOption = None,
-    days: Annotated[int, typer.Option("--days", help="Stored days the trend is shown for, 1 to 365.")] = 90,
+    days: StoredDaysOption = 90,
     profile: ProfileOption = "recommended",
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write Evidently's deep dive here (extra `evidently`).")
+    ] = None,
     data_dir: DataDirOption = None,
     json_output: JsonOption = False,
 ) -> None:
@@ -130,8 +141,6 @@ def drift_show(
 
     settings = settings_with(data_dir)
     chosen = check_profile(profile)
-    if not 1 <= days <= 365:
-        raise ValidationError(f"--days {days} is not between 1 and 365.", remedy="choose a number in that range.")
     pipeline = Pipeline(settings)
     (name, *more) = parse_pairs(settings, pair or next(iter(settings.pairs)))
     if more:
@@ -139,7 +148,13 @@ def drift_show(
     day = parse_as_of(as_of) or _newest(pipeline, name)
     history = drift_history(pipeline, name, before=day)
     history = history.loc[history["as_of"] >= pd.Timestamp(day) - pd.Timedelta(days=days)]
-    frame = drift_report(fresh_frames(pipeline, name, now=utc_now()), day, settings, history)
+    frames = fresh_frames(pipeline, name, now=utc_now())
+    if html is not None:
+        from forex_assets.reporting.drift_html import write_deep_dive
+
+        write_deep_dive(frames, day, settings, html)
+        typer.echo(f"Deep dive: {html}", err=True)
+    frame = drift_report(frames, day, settings, history)
     rows = _records(frame.loc[frame["profile"] == chosen])
     if json_output:
         print_json({"pair": name, "as_of": day, "profile": chosen, "rows": rows})

@@ -47,6 +47,8 @@ WRONG = {
     "a fraction": (("run", "--days", "5.0"), "--days '5.0': it must be a whole number from 1 to 365"),
     "other digits": (("run", "--days", "٧"), "--days '٧': it must be a whole number"),
     "out of range": (("backtest", "--every", "0"), "--every 0: it must be a whole number from 1 to 260"),
+    "too many rows": (("data", "revisions", "--limit", "101"), "--limit 101: it must be a whole number from 1 to 100"),
+    "no stored days": (("drift", "show", "--days", "0"), "--days 0: it must be a whole number from 1 to 365"),
     "no port": (("ui", "--port", "70000"), "--port 70000: it must be a whole number from 1 to 65535"),
 }
 
