@@ -38,6 +38,7 @@ _KEY = ["series", "event_time", "available_at", "source"]
 # Two sources that print the same rate to six decimals agree.
 _PRINT_ROUNDING = 5.1e-7
 _FLOAT_NOISE = 1e-9
+_NO_ROWS = OBSERVATIONS.empty().drop(columns=list(PROVENANCE))
 
 
 @dataclass(frozen=True)
@@ -135,14 +136,16 @@ def ingest(
         resolved = _resolve_all(settings, pair, sources, instant, held)
     if archive is not None:
         archive.keep([item for result in resolved.values() for item in result.asked])
-    parts = [held[~held["series"].isin(pair.all_series)]]
+    parts = [held]
     status: list[pd.DataFrame] = []
     for name in pair.all_series:
         spec, chain = settings.series[name], pair.chains[name]
-        fresh, early = _observe(spec, pair, _all_versions(resolved[name]), instant)
-        parts.append(merge_series(held[held["series"] == name], fresh, chain, now=instant))
+        mine = held[held["series"] == name]
+        fresh, early = _observe(spec, pair, _all_versions(resolved[name], mine), instant)
+        parts.append(new_rows(mine, fresh, chain, now=instant))
         status.append(_status_rows(pair, name, resolved[name].outcomes, instant, early))
-    merged = pd.concat([part for part in parts if len(part)] or [held], ignore_index=True)
+    grown = [part for part in parts if len(part)] or [held]
+    merged = pd.concat(grown, ignore_index=True) if len(grown) > 1 else grown[0].reset_index(drop=True)
     judged = _judge(merged, settings, pair, instant, releases)
     return Ingest(
         pair=pair.id,
@@ -181,9 +184,13 @@ def merge_series(stored: pd.DataFrame, fresh: pd.DataFrame, chain: Sequence[str]
     now:
         The moment the fresh rows were fetched.
     """
-    if not len(fresh):
-        return stored
-    if not len(stored):
+    parts = [part for part in (stored, new_rows(stored, fresh, chain, now=now)) if len(part)]
+    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0] if parts else stored
+
+
+def new_rows(stored: pd.DataFrame, fresh: pd.DataFrame, chain: Sequence[str], *, now: dt.datetime) -> pd.DataFrame:
+    """Return what :func:`merge_series` adds to the stored rows of a series: dates not held, and revisions."""
+    if not len(fresh) or not len(stored):
         return fresh
     active = current_versions(stored)
     versions, fresh = fresh, current_versions(fresh)
@@ -207,8 +214,8 @@ def merge_series(stored: pd.DataFrame, fresh: pd.DataFrame, chain: Sequence[str]
     revisions["available_at"] = pd.DatetimeIndex(seen.astype("datetime64[ns]")).tz_localize("UTC")
     # A page from the cache was fetched before; it was compared with what is stored now.
     revisions["retrieved_at"] = pd.Timestamp(now).tz_convert("UTC")
-    parts = [part for part in (stored, new_dates, revisions) if len(part)]
-    return pd.concat(parts, ignore_index=True)
+    parts = [part for part in (new_dates, revisions) if len(part)]
+    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0] if parts else new_dates
 
 
 def current_versions(observations: pd.DataFrame) -> pd.DataFrame:
@@ -305,16 +312,35 @@ def _joined(answered: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return joined.sort_values("event_date", kind="stable").reset_index(drop=True)
 
 
-def _all_versions(resolved: Resolved) -> pd.DataFrame:
-    if resolved.earlier is None or not len(resolved.earlier):
-        return resolved.frame
-    return pd.concat([resolved.earlier, resolved.frame], ignore_index=True)
+def _all_versions(resolved: Resolved, held: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows served that may be new, with the earlier versions of their dates."""
+    rows, earlier = _unseen(resolved.frame, held), resolved.earlier
+    if earlier is None or not len(earlier):
+        return rows
+    return pd.concat([earlier[earlier["event_date"].isin(rows["event_date"])], rows], ignore_index=True)
+
+
+def _unseen(served: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose newest version is not from the very same payload; the others can change nothing."""
+    if not len(served) or not len(held):
+        return served
+    held = current_versions(held)
+    fingerprints = [
+        pd.util.hash_array(dates.to_numpy().astype("datetime64[D]").astype(np.int64))
+        ^ pd.util.hash_array(frame["source"].to_numpy(object))
+        ^ (pd.util.hash_array(frame["payload_hash"].to_numpy(object)) * np.uint64(3))
+        ^ pd.util.hash_array(np.nan_to_num(frame["value"].to_numpy(float), nan=-1.0)) * np.uint64(5)
+        for frame, dates in ((served, served["event_date"]), (held, held["event_time"].dt.tz_localize(None)))
+    ]
+    return served[~np.isin(*fingerprints)]
 
 
 def _observe(
     spec: SeriesSpec, pair: PairSpec, served: pd.DataFrame, now: dt.datetime
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return observations of one series, and per source how many rows the rule says are not published yet."""
+    if not len(served):
+        return _NO_ROWS, {}
     published = available_at(spec, served["event_date"].to_numpy("datetime64[D]"))
     # Where a provider tells when a value first appeared, it was not known before, whatever the timetable says.
     told = _naive_utc(served[AVAILABLE_AT])
