@@ -42,6 +42,7 @@ CLASSIC_MAX_STD_RATIO = 1.10
 CLASSIC_MAX_TIME_RATIO = 1.50
 CLASSIC_MIN_COVERAGE = 0.90
 CLASSIC_MAX_BIAS = 5.0
+MAX_INTERVAL_SCORE_RATIO = 1.01
 
 Pairing = tuple[str, Losses, Losses]
 
@@ -158,10 +159,7 @@ def decide_gate(known: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str
     criteria = [_improvement(sample, alphas[opening - 1], policy)]
     if pooled:
         criteria.append(_not_worse_here(known["own"]))
-        if known["first"]:
-            criteria.append(_interval_score(sample, 1.0))
-    if not known["first"]:
-        criteria.append(_interval_score(sample, 1.01))
+    criteria.append(_interval_score(sample, known["first"]))
     for name, nominal, tolerance in (
         ("coverage_80", 0.80, policy["coverage_80_tolerance_share"]),
         ("coverage_95", 0.95, policy["coverage_95_tolerance_share"]),
@@ -318,12 +316,16 @@ def _not_worse_here(own: Mapping[str, Any]) -> dict[str, Any]:
     return _with_figures(_judged("own_pair", own["p_worse"] > 0.05, expected, actual), own, "improvement", 0.0, "share")
 
 
-def _interval_score(sample: Mapping[str, Any], limit: float) -> dict[str, Any]:
-    ratio = sample["interval_score_ratio"]
-    word = "below 1" if limit == 1.0 else f"at most {limit:g}"
-    good = ratio < limit if limit == 1.0 else ratio <= limit
-    item = _judged("interval_score", good, f"95% interval score over the incumbent's {word}", f"{ratio:.4f}")
-    return _with_figures(item, sample, "interval_score_ratio", limit, "ratio")
+def _interval_score(sample: Mapping[str, Any], first: bool) -> dict[str, Any]:
+    """Judge the 95% interval score: a first version must be better, a later one not worse beyond noise."""
+    ratio, low = sample["interval_score_ratio"], sample["interval_score_ratio_low"]
+    if first:
+        good, expected = ratio < 1.0, "95% interval score below the incumbent's"
+    else:
+        good = ratio <= MAX_INTERVAL_SCORE_RATIO or (low is not None and low <= 1.0)
+        expected = f"95% interval score at most {MAX_INTERVAL_SCORE_RATIO:g} of the incumbent's, or not told from it"
+    item = _judged("interval_score", good, expected, f"{ratio:.4f}")
+    return _with_figures(item, sample, "interval_score_ratio", 1.0 if first else MAX_INTERVAL_SCORE_RATIO, "ratio")
 
 
 def _calibration(sample: Mapping[str, Any], name: str, nominal: float, tolerance: float) -> dict[str, Any]:
