@@ -22,7 +22,7 @@ from forex_assets.errors import DataError, ForexError
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.lifecycle.guards import GuardFacts, collect_facts, decide_guards
 from forex_assets.lifecycle.health import Health, Losses, step
-from forex_assets.lifecycle.probation import judge_canary, rows_of_losses
+from forex_assets.lifecycle.probation import judge_canary
 from forex_assets.lifecycle.promotion import AUTOMATION, Deployer, Move, Proposal
 from forex_assets.lifecycle.reports import CandidateReport, ValidationReport
 from forex_assets.lifecycle.sinks import Sinks, Told, smtp_credentials
@@ -32,6 +32,9 @@ from forex_assets.ops.alerts import Alert, Outbox
 from forex_assets.pipeline import Pipeline, choices_of, day_key
 from forex_assets.provenance import content_hash
 from forex_assets.schemas.lifecycle import CANDIDATE_CONFIG, VALIDATION_REPORT
+
+READINESS_LEVELS = ("NOT_READY", "CAUTIOUS", "READY", "OPTIMAL")
+READINESS_MAX_AGE_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def _checks(
     }
     checks["candidate and report are about this subject"] = version.subject == report.subject == subject
     checks["candidate was tuned on data of its time"] = version.data_cutoff <= report.as_of
-    checks["the ledger is intact"] = pipeline.lifecycle.verify().intact
+    checks["the ledger is intact"] = pipeline.lifecycle.is_intact()
     checks["the model takes the parameters"] = _runs(version)
     return checks
 
@@ -131,11 +134,12 @@ def guard_facts(
     pair_id: str,
     models: Sequence[str],
     *,
+    horizons: Sequence[str],
     now: dt.datetime,
     running_forecasts: int | None,
     dry_run: bool = False,
 ) -> GuardFacts:
-    """Return what the guards look at, for a pair and the models to be promoted."""
+    """Return what the guards look at, for a pair's horizons and the models to be promoted."""
     settings = pipeline.settings
     return collect_facts(
         settings.home,
@@ -143,24 +147,29 @@ def guard_facts(
         now=now,
         dry_run=dry_run or settings.dry_run,
         running_forecasts=running_forecasts,
-        readiness=readiness_level(pipeline, pair_id),
+        readiness=readiness_level(pipeline, pair_id, horizons),
         models=models,
     )
 
 
-def readiness_level(pipeline: Pipeline, pair_id: str) -> str | None:
-    """Return the lowest readiness level of a pair's horizons on the newest day judged, or None when none was."""
+def readiness_level(pipeline: Pipeline, pair_id: str, horizons: Sequence[str]) -> str | None:
+    """Return the lowest readiness level of some horizons on the newest day judged; None when it is not known.
+
+    It is not known when nothing was judged, a horizon is missing, or the newest data are a week younger.
+    """
     table = schemas.TABLES.get("readiness")
-    if table is None:
+    keys = pipeline.store.keys(table, pair_id) if table else []
+    if table is None or not keys:
         return None
-    keys = pipeline.store.keys(table, pair_id)
-    if not keys:
+    newest, days = max(keys), pipeline.snapshot_days(pair_id)
+    if days and (days[-1] - dt.date.fromisoformat(newest[-1])).days > READINESS_MAX_AGE_DAYS:
         return None
-    newest = pipeline.store.read(table, pair_id, [max(keys)])
-    newest = newest.loc[newest["profile"] == "recommended"]
-    order = ("NOT_READY", "CAUTIOUS", "READY", "OPTIMAL")
-    levels = [level for level in newest["level"] if level in order]
-    return min(levels, key=order.index) if len(levels) == len(newest) and levels else None
+    rows = pipeline.store.read(table, pair_id, [newest])
+    rows = rows.loc[(rows["profile"] == "recommended") & rows["horizon"].isin(horizons)]
+    levels = set(rows["level"])
+    if set(rows["horizon"]) != set(horizons) or not levels <= set(READINESS_LEVELS):
+        return None
+    return next(level for level in READINESS_LEVELS if level in levels)
 
 
 def deploy(
@@ -187,6 +196,7 @@ def deploy(
         pipeline,
         pair_id,
         [item.version.model for item in proposals],
+        horizons=horizons,
         now=now,
         running_forecasts=running_forecasts,
         dry_run=dry_run,
@@ -219,7 +229,7 @@ def watch(pipeline: Pipeline, pair_id: str, horizon: str, *, now: dt.datetime) -
     """Watch the version of a horizon once; see :func:`forex_assets.lifecycle.health.step`."""
     subject = Subject.forecast(pair_id, horizon)
     deployer = deployer_of(pipeline)
-    facts = guard_facts(pipeline, pair_id, (), now=now, running_forecasts=0)
+    facts = guard_facts(pipeline, pair_id, (), horizons=[horizon], now=now, running_forecasts=0)
     health = step(
         deployer,
         subject,
@@ -307,7 +317,7 @@ def shadow_evidence(pipeline: Pipeline, subject: Subject, version: ConfigVersion
 
 
 def paired_losses(pipeline: Pipeline, subject: Subject, new: str, old: str, *, since: dt.date) -> Losses:
-    """Return the CRPS of two models' live forecasts on the same matured targets, from an as_of day on."""
+    """Return how two models' live forecasts did on the same matured targets, from an as_of day on."""
     days = pipeline.settings.horizons[subject.horizon]
     first = day_key(since)
     keys = [
@@ -318,20 +328,22 @@ def paired_losses(pipeline: Pipeline, subject: Subject, new: str, old: str, *, s
     if not keys:
         return Losses([], 1, days)
     frame = pipeline.store.read(schemas.EVALUATION, subject.pair, keys)
-    wide = frame.loc[frame["model"].isin([new, old])].pivot_table(index="as_of", columns="model", values="crps")
-    if not {new, old} <= set(wide.columns):
+    both = [frame.loc[frame["model"] == name].set_index("as_of")[["crps", "covered_95"]] for name in (new, old)]
+    wide = both[0].join(both[1], how="inner", lsuffix="_new", rsuffix="_old").sort_index()
+    if wide.empty:
         return Losses([], 1, days)
-    wide = wide.dropna().sort_index()
     targets = frame.drop_duplicates("as_of").set_index("as_of")["target_date"].reindex(wide.index)
     made = wide.index.to_numpy()
     ends = np.searchsorted(made, targets.to_numpy(), side="left")
     overlap = int((ends - np.arange(len(made))).max()) if len(made) else 1
-    rows = rows_of_losses(
-        [
-            (pd.Timestamp(str(day)).date(), float(a), float(b))
-            for day, a, b in zip(made, wide[new], wide[old], strict=True)
-        ]
-    )
+    rows = [
+        [pd.Timestamp(str(day)).date().isoformat(), float(a), float(b), not c, not d]
+        for day, a, b, c, d in zip(
+            made,
+            *(wide[name] for name in ("crps_new", "crps_old", "covered_95_new", "covered_95_old")),
+            strict=True,
+        )
+    ]
     return Losses(rows, max(overlap, 1), days)
 
 

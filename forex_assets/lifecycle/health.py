@@ -70,7 +70,7 @@ class Losses:
     Parameters
     ----------
     rows:
-        (as_of, CRPS of the version, CRPS of the one before it), by as_of.
+        (as_of, CRPS of the version and of the one before it, whether the 95% interval of each missed), by as_of.
     overlap:
         Number of consecutive targets whose periods overlap.
     maturity_days:

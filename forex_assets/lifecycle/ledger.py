@@ -274,6 +274,22 @@ class Ledger:
         with self._lock:  # what looked torn may have been a line in the making
             return verify(self.path, self.anchor, ids)
 
+    def is_intact(self, ids: Collection[str] = ()) -> bool:
+        """Tell what :meth:`verify` would, reading line by line only what was appended since it was last told.
+
+        Raises
+        ------
+        StoreError
+            When the checkpoint cannot be written.
+        """
+        from forex_assets.lifecycle.ledger_check import still_intact
+
+        try:
+            with self._lock:
+                return still_intact(self.path, self.anchor, self.path.with_name("ledger.checked"), ids)
+        except OSError as error:
+            raise explain(error, "check the ledger", self.path) from error
+
     # ---- the file ----------------------------------------------------------------------------------------------
 
     def _inline(self, value: Any) -> Any:

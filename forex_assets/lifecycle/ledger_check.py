@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from forex_assets.lifecycle.ledger import _HEAD_LENGTH, _TAIL, _TAIL_LENGTH, GENESIS, Fault, Verification
+from forex_assets.store.files import write_file
 
 _PREV = b'{"prev":"'
 
@@ -49,6 +50,55 @@ def verify(path: Path, anchor: Path, ids: Collection[str] = ()) -> Verification:
         faults.append(Fault(len(lines), "", problem))
     faults.extend(_missing(lines, ids))
     return Verification(len(lines), expected.decode(errors="replace"), tuple(faults))
+
+
+def still_intact(path: Path, anchor: Path, checkpoint: Path, ids: Collection[str]) -> bool:
+    """Tell whether a ledger is intact, looking line by line only at what was appended since it last was.
+
+    The part verified before is compared as a whole, by one hash of all its bytes. Anything out of place, and any id
+    that is not known to be there, leads to a full check. The checkpoint is a convenience: ``forex ledger verify``
+    never uses it.
+    """
+    try:
+        known = json.loads(checkpoint.read_bytes())
+        size, stated, found = int(known["size"]), str(known["sha256"]), set(known["ids"])
+        head, number = str(known["head"]).encode(), int(known["lines"])
+        data = path.read_bytes()
+    except (OSError, ValueError, KeyError, TypeError):
+        return _full(path, anchor, checkpoint, ids)
+    same = len(data) >= size and hashlib.sha256(memoryview(data)[:size]).hexdigest() == stated
+    anchored = _read_anchor(anchor)
+    names = set(ids) - found
+    for line in data[size:].split(b"\n")[:-1] if same else ():
+        own = line[-_TAIL_LENGTH + len(_TAIL) : -2]
+        number += 1
+        same = (
+            same
+            and line[: len(_PREV)] == _PREV
+            and line[len(_PREV) : _HEAD_LENGTH] == head
+            and line[-_TAIL_LENGTH : -_TAIL_LENGTH + len(_TAIL)] == _TAIL
+            and hashlib.sha256(line[:-_TAIL_LENGTH]).hexdigest().encode() == own
+        )
+        names -= {f"{number:06d}-{own[:8].decode(errors='replace')}"}
+        head = own
+    if not same or names or not data.endswith(b"\n") or (anchored and anchored != head):
+        return _full(path, anchor, checkpoint, ids)
+    _keep(checkpoint, data, head.decode(), number, found | set(ids))
+    return True
+
+
+def _full(path: Path, anchor: Path, checkpoint: Path, ids: Collection[str]) -> bool:
+    found = verify(path, anchor, ids)
+    if found.intact and found.lines:
+        data = path.read_bytes()
+        if data.count(b"\n") == found.lines:
+            _keep(checkpoint, data, found.head, found.lines, set(ids))
+    return found.intact
+
+
+def _keep(checkpoint: Path, data: bytes, head: str, lines: int, ids: set[str]) -> None:
+    body = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "head": head, "lines": lines}
+    write_file(checkpoint, json.dumps({**body, "ids": sorted(ids)}).encode())
 
 
 def _missing(lines: list[bytes], ids: Collection[str]) -> list[Fault]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ def decide_statistical(known: Mapping[str, Any], policy: Mapping[str, Any]) -> d
     Parameters
     ----------
     known:
-        ``losses``: (as_of, CRPS of the version, CRPS of the one before it) per matured target, by as_of;
+        ``losses``: per matured target, by as_of: (as_of, CRPS of the version, CRPS of the one before it, whether the
+        95% interval of the version missed, whether that of the one before it missed);
         ``overlap``: number of consecutive targets whose periods overlap; ``days``: days since the promotion;
         ``maturity_days``: days until a forecast matures.
     policy:
@@ -124,7 +125,9 @@ def decide_statistical(known: Mapping[str, Any], policy: Mapping[str, Any]) -> d
     n = len(gaps)
     limit, tolerated = 1 / policy["alpha"], policy["tolerated_loss_share"]
     margin = tolerated / (2 + tolerated)
-    worse = evidence_above(gaps, 0.0, overlap)
+    # Harm shows in the losses, or, sooner where intervals are too narrow, in what they miss beyond the other's misses.
+    missed = np.array([float(row[3]) - float(row[4]) for row in losses])
+    worse = (evidence_above(gaps, 0.0, overlap) + evidence_above(missed, 0.0, overlap)) / 2
     fine = evidence_above(-gaps, -margin, overlap)
     low, high = interval(gaps, overlap, policy["alpha"])
     out: dict[str, Any] = {
@@ -134,6 +137,7 @@ def decide_statistical(known: Mapping[str, Any], policy: Mapping[str, Any]) -> d
         "loss_ratio_low": _ratio(low),
         "loss_ratio_high": _ratio(high),
         "evidence_worse": worse,
+        "missed_more": int(missed.sum()),
         "evidence_not_worse": fine,
     }
     enough = n >= policy["min_targets"]
@@ -200,8 +204,3 @@ def _decidable_in(
     needed = math.log(1 / policy["alpha"]) / growth * overlap
     waiting = max(known["maturity_days"] - known["days"], 0)
     return float(min(left, waiting + max(needed - len(gaps), policy["min_targets"] - len(gaps), 1) * 7 / 5))
-
-
-def rows_of_losses(pairs: Sequence[tuple[dt.date, float, float]]) -> list[list[Any]]:
-    """Return losses as plain values, by as_of."""
-    return [[day.isoformat(), float(new), float(old)] for day, new, old in sorted(pairs)]

@@ -113,21 +113,24 @@ class Sinks:
             except (ForexError, OSError) as error:
                 failed = detail = str(error)
                 state = "failed"
-            told.append(self._noted(Told(name, change.subject, change.generation, state, detail), now))
+            told.append(self._noted(Told(name, change.subject, change.generation, state, detail), places, now))
         return told
 
-    def _noted(self, told: Told, now: dt.datetime) -> Told:
+    def _noted(self, told: Told, places: dict[str, int], now: dt.datetime) -> Told:
         """Record a failure once, and the success that ends it; return what is to be shown."""
-        earlier = [
-            entry.outcome["state"]
-            for entry in self._store.ledger.entries(subject=told.subject, kinds=["sink"], limit=50)
-            if (entry.outcome["sink"], entry.outcome["generation"]) == (told.sink, told.generation)
-        ]
-        if (earlier[-1] if earlier else "told") == told.state:
+        mark = f"failed:{told.sink}:{told.subject.key}"
+        if (told.state == "failed") == (places.get(mark) == told.generation):
+            return told
+        if told.state == "told" and mark not in places:
             return told
         outcome = {"sink": told.sink, "generation": told.generation, "state": told.state}
         try:
             self._store.ledger.append(Decision("sink", told.subject, outcome, [told.detail or told.state]), now=now)
+            if told.state == "failed":
+                places[mark] = told.generation
+            else:
+                del places[mark]
+            self._remember(places)
         except StoreError as error:
             return replace(told, detail=f"{told.detail} (not recorded: {error.message})")
         return told

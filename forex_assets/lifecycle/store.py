@@ -97,15 +97,21 @@ class LifecycleStore:
 
         A ledger written anew with hashes that fit each other is found by the second.
         """
-        return self.ledger.verify(
-            {
-                span.entry
-                for scope in self.pointers.scopes()
-                for item in self.state(scope).subjects.values()
-                for span in item.history
-                if span.entry
-            }
-        )
+        return self.ledger.verify(self._named())
+
+    def is_intact(self) -> bool:
+        """Tell whether :meth:`verify` finds no fault; quick on a ledger that was found intact before."""
+        return self.ledger.is_intact(self._named())
+
+    def _named(self) -> set[str]:
+        """Return the ids of the ledger entries that the pointers name."""
+        return {
+            span.entry
+            for scope in self.pointers.scopes()
+            for item in self.state(scope).subjects.values()
+            for span in item.history
+            if span.entry
+        }
 
     def _shadows(self, pointers: Pointers, current: str | None) -> tuple[ConfigVersion, ...]:
         names = [pointers.staged]

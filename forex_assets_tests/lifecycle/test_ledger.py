@@ -198,3 +198,29 @@ def test_what_has_no_json_form_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="no zone"):
         Ledger(tmp_path).append(Decision("gate", None, {}, ["why"]), now=dt.datetime(2025, 1, 1))
     assert json.loads(json.dumps(Ledger(tmp_path).verify().lines)) == 0
+
+
+@pytest.mark.capability("L01")
+def test_the_quick_check_agrees_with_the_full_one_whatever_happened_to_the_ledger(tmp_path: Path) -> None:
+    ledger = _filled(tmp_path)
+    newest = ledger.entries()[-1].id
+    assert ledger.is_intact({newest})
+    ledger.append(Decision("guard", None, {}, ["why"]), now=NOW)
+    assert ledger.is_intact({newest, ledger.entries()[-1].id})
+    assert not ledger.is_intact({"000002-00000000"})
+    whole, anchor = ledger.path.read_bytes(), ledger.anchor.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    for changed in (
+        whole.replace(b'"fired":1', b'"fired":7'),  # in the part checked before
+        b"".join(lines[:-1]),
+        b"".join([*lines[:-1], lines[-1].replace(b'"why"', b'"who"')]),
+        whole + b"rubbish\n",
+        whole + b"torn",
+        b"".join([*lines, lines[-1]]),
+    ):
+        ledger.path.write_bytes(changed)
+        assert ledger.is_intact({newest}) == ledger.verify({newest}).intact == False  # noqa: E712
+    ledger.path.write_bytes(whole)
+    ledger.anchor.write_bytes(anchor)
+    ledger.path.with_name("ledger.checked").write_bytes(b"{")
+    assert ledger.is_intact({newest})

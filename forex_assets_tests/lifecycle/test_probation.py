@@ -193,12 +193,16 @@ def test_what_was_seen_of_a_version_rolled_back_by_hand_is_not_held_against_the_
 # ---- statistics -------------------------------------------------------------------------------------------------
 
 
-def _losses(ratio: float, n: int, *, seed: int = 1, overlap: int = 1) -> Losses:
+def _losses(ratio: float, n: int, *, seed: int = 1, overlap: int = 1, misses: float = 0.05) -> Losses:
     rng = np.random.default_rng(seed)
     old = rng.lognormal(2.0, 0.5, n)
     new = old * ratio * rng.lognormal(0.0, 0.1, n)
     days = [AS_OF + dt.timedelta(days=i) for i in range(n)]
-    rows = [[day.isoformat(), float(a), float(b)] for day, a, b in zip(days, new, old, strict=True)]
+    missed = rng.random((n, 2)) < [misses, 0.05]
+    rows = [
+        [day.isoformat(), float(a), float(b), bool(c), bool(d)]
+        for day, a, b, (c, d) in zip(days, new, old, missed, strict=True)
+    ]
     return Losses(rows, overlap, 7)
 
 
@@ -213,6 +217,8 @@ def test_planted_harm_is_found_and_planted_equality_is_not() -> None:
     better = _decide(_losses(0.8, 60))
     assert better["state"] == "passed"
     assert "ruled out" in better["reasons"][0]
+    narrow = _decide(_losses(1.0, 60, misses=0.4))
+    assert (narrow["state"], narrow["missed_more"] > 10) == ("failed", True)
     equal = _decide(_losses(1.0, 15))
     assert equal["state"] == "undecided"
     assert 0 < equal["decidable_in_days"] <= STATISTICAL["max_days"]
