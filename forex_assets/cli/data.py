@@ -12,9 +12,11 @@ from forex_assets.cli import data_add, data_calendar
 from forex_assets.cli.common import JsonOption, LimitOption, PairOption, parse_day, parse_pairs, print_json, stdout
 from forex_assets.cli.tables import Column, print_table
 from forex_assets.errors import DataError, ForexError, StoreError, ValidationError
-from forex_assets.settings import load_settings
+from forex_assets.settings import PairSpec, Settings, load_settings
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     import pandas as pd
 
     from forex_assets.pipeline import Pipeline
@@ -113,6 +115,7 @@ def check(pair: PairOption = None, json_output: JsonOption = False) -> None:
             faults.append((name, f"its target {spec.target.series} has no usable value"))
         notes += [(name, f"stale: {', '.join(stale)}")] if stale else []
         notes += [(name, f"without any value: {', '.join(missing)}")] if missing else []
+        notes += [(name, text) for text in _suspicions(observations, settings, spec, now)]
     if json_output:
         print_json({"faults": [list(each) for each in faults], "notes": [list(each) for each in notes]})
     else:
@@ -124,6 +127,19 @@ def check(pair: PairOption = None, json_output: JsonOption = False) -> None:
         typer.echo(f"{packs} archives of payloads, {archive.size_bytes() / 1e6:.1f} MB; {len(faults)} faults.")
     if faults:
         raise typer.Exit(1)
+
+
+def _suspicions(observations: pd.DataFrame, settings: Settings, pair: PairSpec, now: dt.datetime) -> list[str]:
+    """Return what the feed rules found, but for age, which is told with the other dates."""
+    from forex_assets.market.quality import judge_feeds
+
+    specs = {name: settings.series[name] for name in pair.all_series}
+    found = judge_feeds(observations, specs, settings.platform.feeds, settings.platform.quality, as_of=now)
+    return [
+        f"{item.rule} in {item.series}{f' against {item.against}' if item.against else ''}: {item.reason}"
+        for item in found
+        if item.state == "found" and item.rule != "stale_feed"
+    ]
 
 
 def ingest(pair: PairOption = None, json_output: JsonOption = False) -> None:
