@@ -60,10 +60,6 @@ class Blend:
     ) -> QuantilePaths:
         """Predict; see :class:`forex_assets.forecasting.contract.Model`."""
         used = [base for base in BASES if params[f"weight_{base}"] > 0]
-        if not used:
-            raise ValidationError(
-                "Every weight of model 'blend' is 0.", remedy=f"give one of {', '.join(BASES)} a weight above 0."
-            )
         return combine({base: base_paths(base, history, origins, steps, rng) for base in used}, params)
 
 
@@ -85,9 +81,18 @@ def combine(paths: Mapping[str, QuantilePaths], params: Mapping[str, Any]) -> Qu
         Base → mean (m, k) and quantiles (m, k, 13).
     params:
         Every parameter of the model.
+
+    Raises
+    ------
+    ValidationError
+        When no base has a weight.
     """
     weights = {base: float(params[f"weight_{base}"]) for base in BASES if params[f"weight_{base}"] > 0}
     total = sum(weights.values())
+    if not total > 0:
+        raise ValidationError(
+            "Every weight of model 'blend' is 0.", remedy=f"give one of {', '.join(BASES)} a weight above 0."
+        )
     mean: Floats = sum(paths[base].mean * (weight / total) for base, weight in weights.items())  # type: ignore[assignment]
     quantiles: Floats = sum(paths[base].quantiles * (weight / total) for base, weight in weights.items())  # type: ignore[assignment]
     log = np.log(quantiles)

@@ -18,7 +18,7 @@ import numpy as np
 
 from forex_assets.errors import ValidationError
 from forex_assets.forecasting.contract import Capabilities, Parameter
-from forex_assets.forecasting.registry import ModelChoice, choices, get_model
+from forex_assets.forecasting.registry import ModelChoice, get_model, resolve_parameters
 from forex_assets.lifecycle.canonical import digest
 
 CLASSIC_MODEL = "chronos_t5"
@@ -127,7 +127,8 @@ def space_of(engine: str, *, horizon_days: int, models: Sequence[str] = ()) -> S
             f"Search engine {engine!r} is not one of {', '.join(makers)}.", remedy="use one of those."
         )
     space = makers[engine]()
-    choices(space.points or [ModelChoice(name) for name in space.models])
+    for point in space.points or [ModelChoice(name) for name in space.models]:
+        resolve_parameters(get_model(point.model), point.parameters)
     return space
 
 
