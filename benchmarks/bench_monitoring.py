@@ -1,6 +1,6 @@
 """False alarms and power of every rule, and what watching costs. Tables, JSON, and the packaged alarm rates.
 
-    python benchmarks/bench_monitoring.py [--years 25] [--paths 23] [--write-rates] [--skip-power] [--out PATH]
+    python benchmarks/bench_monitoring.py [--years 25] [--paths 23] [--write-rates] [--power-paths 8] [--out PATH]
 
 Null worlds run side by side in two processes; the time is theirs together, forecasts included.
 """
@@ -10,55 +10,56 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from forex_assets.monitoring import alarm_table
-from forex_assets.monitoring.alarms import BURN_IN_DAYS
+from forex_assets.monitoring.alarm_table import Power
+from forex_assets.monitoring.alarms import BURN_IN_DAYS, Rate
 from forex_assets.monitoring.false_alarms import write_rates
-from forex_assets.settings import load_settings
+from forex_assets.settings import Settings, load_settings
 from forex_assets.simulation.nulls import BUSINESS_DAYS_A_YEAR, NULLS
 
+Size: TypeAlias = dict[str, int]
 ROOT = Path(__file__).resolve().parents[1]
 #: Monitors a fault of prices or drivers can concern; the others look at feeds and runs.
+WATCHING_FEEDS = ("data_quality",)
 WATCHING_PRICES = ("performance", "drift", "regime", "shock")
 RATES = ROOT / "forex_assets" / "monitoring" / "alarm_rates.csv"
 
 
-def _false_alarms(null: str, profile: str, years: int, paths: int, seed: int) -> Any:
-    return alarm_table.false_alarms(null, load_settings(), [profile], years=years, paths=paths, seed=seed)  # type: ignore[list-item]
+def _false_alarms(settings: Settings, null: str, size: Size, names: tuple[str, ...]) -> list[Rate]:
+    return alarm_table.false_alarms(null, settings, ["recommended", "classic"], names=names, **size)
 
 
-def _scores(null: str, years: int, paths: int, seed: int) -> Any:
-    settings = load_settings()
-    seven = alarm_table.score_power(
-        null, settings, "recommended", ["7d"], within=60, years=years, paths=paths, seed=seed
-    )
-    long = alarm_table.score_power(
-        null, settings, "recommended", ["15d", "30d", "90d"], within=120, years=years, paths=paths, seed=seed
-    )
-    return [*seven, *long]
+def _scores(settings: Settings, null: str, size: Size) -> list[Power]:
+    seven = alarm_table.score_power(null, settings, "recommended", ["7d"], within=60, **size)
+    return [*seven, *alarm_table.score_power(null, settings, "recommended", ["15d", "30d"], within=120, **size)]
 
 
-def _classic(null: str, years: int, paths: int, seed: int) -> Any:
-    return alarm_table.score_power(
-        null, load_settings(), "classic", ["7d", "90d"], within=120, years=years, paths=paths, seed=seed
-    )
+def _long(settings: Settings, null: str, size: Size) -> list[Power]:
+    return [
+        power
+        for profile in ("recommended", "classic")
+        for power in alarm_table.score_power(null, settings, profile, ["90d"], within=130, **size)
+    ]
 
 
-def _prices(null: str, years: int, paths: int, seed: int) -> Any:
-    return alarm_table.path_power(
-        null, load_settings(), "recommended", within=30, years=years, paths=paths, seed=seed, names=WATCHING_PRICES
-    )
+def _classic(settings: Settings, null: str, size: Size) -> list[Power]:
+    return alarm_table.score_power(null, settings, "classic", ["7d"], within=60, **size)
 
 
-def _feeds(years: int, paths: int, seed: int) -> Any:
-    return alarm_table.feed_power(load_settings(), "recommended", within=30, years=8, paths=paths, seed=seed)
+def _prices(settings: Settings, null: str, size: Size) -> list[Power]:
+    return alarm_table.path_power(null, settings, "recommended", within=30, names=WATCHING_PRICES, **size)
+
+
+def _feeds(settings: Settings, null: str, size: Size) -> list[Power]:
+    return alarm_table.feed_power(settings, "recommended", within=30, **{**size, "years": 8})
 
 
 def main() -> None:
@@ -66,48 +67,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--years", type=int, default=25)
     parser.add_argument("--paths", type=int, default=23)
+    parser.add_argument("--power-paths", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--skip-power", action="store_true")
     parser.add_argument("--write-rates", action="store_true")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "monitoring.json")
     args = parser.parse_args()
-    size = {"years": args.years, "paths": args.paths, "seed": args.seed}
+    settings = load_settings()  # once: what is measured must not change under way
+    size: Size = {"years": args.years, "paths": args.paths, "seed": args.seed}
+    few: Size = {**size, "paths": max(1, args.paths // 6)}
+    some: Size = {**size, "paths": args.power_paths}
     with ProcessPoolExecutor(args.workers) as pool:
         start = time.perf_counter()
-        found = [r for part in pool.map(_false_alarms, NULLS, ["recommended"] * 4, *_same(size, 4)) for r in part]
+        jobs = [pool.submit(_false_alarms, settings, null, size, WATCHING_PRICES) for null in NULLS]
+        found = [rate for job in jobs for rate in job.result()]
         seconds = time.perf_counter() - start
-        start = time.perf_counter()
-        classic = [r for part in pool.map(_false_alarms, NULLS, ["classic"] * 4, *_same(size, 4)) for r in part]
-        classic_seconds = time.perf_counter() - start
+        jobs = [pool.submit(_false_alarms, settings, null, few, WATCHING_FEEDS) for null in NULLS[:3]]
+        found += [rate for job in jobs for rate in job.result() if rate.monitor != "all"]
         if args.write_rates:
-            write_rates([*found, *classic], str(RATES))
-        powers: list[Any] = []
-        if not args.skip_power:
-            half = {**size, "paths": max(1, args.paths // 2)}
-            jobs: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
-                *((_scores, (null, *half.values())) for null in ("walk_t5", "garch_t")),
-                *((_prices, (null, *half.values())) for null in ("walk_t5", "garch_t")),
-                (_classic, ("walk_t5", *half.values())),
-                (_feeds, tuple(half.values())),
-            ]
-            for job in [pool.submit(function, *arguments) for function, arguments in jobs]:
-                powers.extend(job.result())
-    rates, table = alarm_table.rates_frame([*found, *classic]), alarm_table.powers_frame(powers)
+            write_rates(found, str(RATES))
+        work = [(_scores, "walk_t5"), (_scores, "garch_t"), (_prices, "walk_t5"), (_prices, "garch_t")]
+        work += [(_long, "walk_t5"), (_classic, "walk_t5"), (_feeds, "walk_t5")]
+        tasks = [pool.submit(function, settings, null, some) for function, null in work]
+        powers = [power for task in tasks for power in task.result()]
+    rates, table = alarm_table.rates_frame(found), alarm_table.powers_frame(powers)
     years = (args.years - BURN_IN_DAYS / BUSINESS_DAYS_A_YEAR) * args.paths
     _print(rates, table, seconds, years)
     result = {
         "simulated_years_per_null": years,
-        "seconds_recommended": seconds,
-        "seconds_classic": classic_seconds,
+        "false_alarms_wall_s": seconds,
+        "workers": args.workers,
+        "processor_s_all": resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime,
         "rates": rates.to_dict("records"),
         "power": table.to_dict("records"),
     }
     args.out.write_text(json.dumps(result, indent=1, default=float) + "\n", encoding="utf-8")
-
-
-def _same(size: dict[str, int], n: int) -> list[list[int]]:
-    return [[value] * n for value in size.values()]
 
 
 def _print(rates: Any, table: Any, seconds: float, years: float) -> None:

@@ -23,7 +23,7 @@ from forex_assets.monitoring.alarms import (
     watched_days,
 )
 from forex_assets.monitoring.frames import Frames
-from forex_assets.monitoring.registry import Profile
+from forex_assets.monitoring.registry import Profile, monitors
 from forex_assets.simulation.nulls import NullPath, matured_forecasts, null_paths
 from forex_assets.simulation.planted import Plant, bias_of, crps_up, episodes, planted_scores, trials, width_times
 
@@ -69,15 +69,23 @@ def score_faults(horizon: str) -> list[ScoreFault]:
 
 
 def false_alarms(
-    null: str, settings: Settings, profiles: Sequence[Profile], *, years: int, paths: int, seed: int
+    null: str,
+    settings: Settings,
+    profiles: Sequence[Profile],
+    *,
+    years: int,
+    paths: int,
+    seed: int,
+    names: tuple[str, ...] | None = None,
 ) -> list[Rate]:
-    """Return the false alarms of every rule in one null world."""
+    """Return the false alarms of every rule (of the monitors named, or all) in one null world."""
+    profiles = [profile for profile in profiles if any(profile in one.profiles for one in monitors(names))]
     per_path: dict[Profile, list[pd.DataFrame]] = {profile: [] for profile in profiles}
     quiet = settings.recommended.performance.quiet_business_days
     for path in null_paths(null, years=years, paths=paths, seed=seed):
         frames = frames_of(path, matured_forecasts(path, settings.horizons, MODEL), settings.horizons)
         for profile in profiles:
-            per_path[profile].append(path_alarms(scan_all(frames, watched_days(path), settings, profile), quiet))
+            per_path[profile].append(path_alarms(scan_all(frames, watched_days(path), settings, profile, names), quiet))
     return [rate for profile in profiles for rate in rates(per_path[profile], profile, null)]
 
 
