@@ -79,6 +79,7 @@ def bars(pipeline: Pipeline, *, now: pd.Timestamp) -> pd.DataFrame:
             parts.append(_new_rows(stored, fresh[days >= FIRST_DAY], now))
     parts.append(_new_rows(stored, _fixing(pipeline), now))
     frame = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    frame["available_at"] = pd.to_datetime(frame["available_at"], utc=True)
     frame = frame.sort_values(["series", "event_date", "available_at"], kind="stable", ignore_index=True)
     return pipeline.stamp(frame, config_hash=CONFIG, data_hash=_hash(frame))
 
@@ -147,7 +148,8 @@ def _utc(instants: Any) -> pd.DatetimeIndex:
 
 
 def _naive(column: pd.Series[Any]) -> Any:
-    return column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    instants = pd.to_datetime(column, utc=True)  # rows of different origin may differ in precision
+    return instants.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
 
 
 def _hash(frame: pd.DataFrame) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -311,6 +313,25 @@ class Page:
         return ", ".join(self.model(name) for name in names) or self.loc.missing
 
     # --- rows
+    def carried(self) -> SimpleNamespace | None:
+        """Return who carries the deployed forecasts and who is left out and why; None where single models do."""
+        rows: list[tuple[HorizonView, dict[str, float], bool]] = []
+        members: dict[str, None] = {}
+        reasons: dict[tuple[str, str], list[str]] = {}
+        for horizon in self.view.shown:
+            row = horizon.active
+            if row is None or not isinstance(row.carried_by, str):
+                continue
+            shares = json.loads(row.carried_by)
+            members |= dict.fromkeys(shares)
+            rows.append((horizon, shares, bool(row.degraded)))
+            for name, reason in json.loads(row.left_out or "{}").items():
+                reasons.setdefault((name, reason), []).append(horizon.name)
+        if not rows:
+            return None
+        left_out = [(name, ", ".join(names), reason) for (name, reason), names in sorted(reasons.items())]
+        return SimpleNamespace(rows=rows, members=list(members), left_out=left_out)
+
     def withheld_names(self) -> str:
         """Return the names of the withheld horizons."""
         return self.horizons(lambda horizon: horizon.withheld)
