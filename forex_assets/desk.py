@@ -16,8 +16,10 @@ from forex_assets.store.naming import sanitize_path
 if TYPE_CHECKING:
     from forex_assets.reporting.data_quality import DataQuality
     from forex_assets.reporting.inputs import ReportInputs
+    from forex_assets.reporting.monitoring_section import MonitoringView
 
 SHOWN_DAYS = 90
+REPLAY_DAYS = 730
 
 
 def report_inputs(pipeline: Pipeline, pair_id: str, as_of: dt.date, *, generated_at: pd.Timestamp) -> ReportInputs:
@@ -66,6 +68,7 @@ def report_inputs(pipeline: Pipeline, pair_id: str, as_of: dt.date, *, generated
         verdicts=verdicts,
         coverage_band=(settings.recommended.coverage.band_low_share, settings.recommended.coverage.band_high_share),
         bias_band_sigma=settings.recommended.bias.band_abs_sigma,
+        monitoring=monitoring_view(pipeline, pair_id, as_of),
         bars=snapshot.bars,
         forecast=forecast,
         evaluation=rows(schemas.EVALUATION, newest_evaluations),
@@ -93,6 +96,28 @@ def _quality_of(pipeline: Pipeline, pair_id: str, as_of: dt.date) -> DataQuality
     return data_quality(
         observations, settings.pair(pair_id), settings.series, platform.feeds, platform.quality, as_of=as_of
     )
+
+
+def monitoring_view(pipeline: Pipeline, pair_id: str, as_of: dt.date) -> MonitoringView:
+    """Return the stored findings of a day and the picture of the two years before; empty where none are stored."""
+    from forex_assets.monitoring.replay import replay, spells
+    from forex_assets.reporting.monitoring_charts import replay_figure
+    from forex_assets.reporting.monitoring_section import MonitoringView, picture
+    from forex_assets.watching import stored_frames
+
+    key = (day_key(as_of),)
+    if not pipeline.store.exists(schemas.FINDINGS, pair_id, key):
+        return MonitoringView()
+    findings = pipeline.store.read(schemas.FINDINGS, pair_id, [key], allow_bad=True)
+    frames = stored_frames(pipeline, pair_id)
+    first = as_of - dt.timedelta(days=REPLAY_DAYS)
+    scanned = replay(frames, first, as_of, pipeline.settings, "recommended")
+    found = spells(scanned, pipeline.settings.recommended.performance.quiet_business_days)
+    return MonitoringView(
+        findings,
+        {"es": picture(replay_figure(frames, scanned, found, language="es")),
+         "en": picture(replay_figure(frames, scanned, found, language="en"))},
+    )  # fmt: skip
 
 
 def report_path(pair_id: str, as_of: dt.date, language: str) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from forex_assets import schemas
 from forex_assets.reporting.data_quality import DataQuality
+from forex_assets.reporting.monitoring_section import MonitoringView
 from forex_assets.settings import PairSpec, SeriesSpec
 
 
@@ -57,6 +58,8 @@ class ReportInputs:
         as does a bad coverage or bias state of the deployed model in ``performance``.
     coverage_band, bias_band_sigma:
         Tolerances of the verdicts, drawn in the charts and quoted in the reasons.
+    monitoring:
+        The day's findings and the picture of when they fired.
     data_quality:
         Coverage, feed findings and revisions; empty where no observations are stored.
     generated_at:
@@ -87,6 +90,7 @@ class ReportInputs:
     slices: pd.DataFrame = field(default_factory=schemas.PERFORMANCE_SLICES.empty)
 
     data_quality: DataQuality = field(default_factory=DataQuality)
+    monitoring: MonitoringView = field(default_factory=MonitoringView)
 
     def __post_init__(self) -> None:
         if self.generated_at.tzinfo is None:
