@@ -66,7 +66,8 @@ def still_intact(path: Path, anchor: Path, checkpoint: Path, ids: Collection[str
         data = path.read_bytes()
     except (OSError, ValueError, KeyError, TypeError):
         return _full(path, anchor, checkpoint, ids)
-    same = len(data) >= size and hashlib.sha256(memoryview(data)[:size]).hexdigest() == stated
+    hashed = hashlib.sha256(memoryview(data)[:size])
+    same = len(data) >= size and hashed.hexdigest() == stated
     anchored = _read_anchor(anchor)
     names = set(ids) - found
     for line in data[size:].split(b"\n")[:-1] if same else ():
@@ -83,7 +84,8 @@ def still_intact(path: Path, anchor: Path, checkpoint: Path, ids: Collection[str
         head = own
     if not same or names or not data.endswith(b"\n") or (anchored and anchored != head):
         return _full(path, anchor, checkpoint, ids)
-    _keep(checkpoint, data, head.decode(), number, found | set(ids))
+    hashed.update(memoryview(data)[size:])
+    _keep(checkpoint, len(data), hashed.hexdigest(), head.decode(), number, found | set(ids))
     return True
 
 
@@ -92,13 +94,13 @@ def _full(path: Path, anchor: Path, checkpoint: Path, ids: Collection[str]) -> b
     if found.intact and found.lines:
         data = path.read_bytes()
         if data.count(b"\n") == found.lines:
-            _keep(checkpoint, data, found.head, found.lines, set(ids))
+            _keep(checkpoint, len(data), hashlib.sha256(data).hexdigest(), found.head, found.lines, set(ids))
     return found.intact
 
 
-def _keep(checkpoint: Path, data: bytes, head: str, lines: int, ids: set[str]) -> None:
-    body = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "head": head, "lines": lines}
-    write_file(checkpoint, json.dumps({**body, "ids": sorted(ids)}).encode())
+def _keep(checkpoint: Path, size: int, sha256: str, head: str, lines: int, ids: set[str]) -> None:
+    body = {"size": size, "sha256": sha256, "head": head, "lines": lines, "ids": sorted(ids)}
+    write_file(checkpoint, json.dumps(body).encode())
 
 
 def _missing(lines: list[bytes], ids: Collection[str]) -> list[Fault]:
