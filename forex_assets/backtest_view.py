@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,8 +40,7 @@ class Plan:
     models:
         Model names beside the random walk; None: those of the configuration.
     fresh:
-        True ingests in memory and stores nothing (another data folder was given); False works on the stored history,
-        or on an in-memory ingest when nothing is stored.
+        True takes nothing from the stored history (another data folder was given).
     """
 
     horizons: tuple[str, ...]
@@ -65,6 +68,78 @@ class PairData:
     as_of: dt.date
     data_hash: str
     withdrawn: dict[str, int]
+
+
+class Workplace:
+    """Where a backtest's data lie: the home for pairs that are stored there, a temporary store for all others.
+
+    The temporary store is filled as the home would be, by the same steps: observations of the pair, and, for models
+    that look at the market as a whole, the panel's prices, its volatility index and the newest month's pooled fits.
+    """
+
+    def __init__(self, pipeline: Pipeline, folder: Path, plan: Plan) -> None:
+        self.home = pipeline
+        self.plan = plan
+        self._folder = folder
+        self.notes: list[str] = []
+        self._learned: dt.date | None = None
+
+    def of(self, pair_id: str) -> Pipeline:
+        """Return the pipeline that has the pair's data, or will ingest them where nothing else is touched."""
+        if not self.plan.fresh and self.home.snapshot_days(pair_id):
+            return self.home
+        temporary = self._temporary
+        if any("panel_" in name for model in models_of(temporary, pair_id, self.plan) for name in _covariates(model)):
+            newest = temporary.default_as_of(pair_id, now=utc_now())
+            self._learn(min(newest, self.plan.end or newest))
+        return temporary
+
+    def _learn(self, last: dt.date) -> None:
+        """Make the pooled fits of the last origin's month, unless the package ships them or they are there."""
+        from forex_assets import pooled
+        from forex_assets.schemas.panel import PANEL_FITS
+
+        month = last.replace(day=1)
+        if not self._panel or np.datetime64(month, "D") <= pooled.shipped_through():
+            return
+        if self._learned is None or month > self._learned:
+            made, _ = pooled.fits(self._temporary, month)
+            for table in PANEL_FITS:
+                pooled.write(self._temporary, table, (pooled.month_key(month),), made[table.name])
+            self._learned = month
+
+    @cached_property
+    def _temporary(self) -> Pipeline:
+        update = {"home": self._folder, "store_root": str(self._folder / "store")}
+        return Pipeline(self.home.settings.model_copy(update=update))
+
+    @cached_property
+    def _panel(self) -> bool:
+        from forex_assets import pooled
+        from forex_assets.schemas.panel import PANEL_BARS, PANEL_INDEX
+
+        now = utc_now()
+        try:
+            frame = pooled.bars(self._temporary, now=now)
+            pooled.write(self._temporary, PANEL_BARS, (), frame)
+            pooled.write(self._temporary, PANEL_INDEX, (), pooled.index(self._temporary))
+        except ForexError as error:
+            self.notes.append(f"The panel of pairs is missing, so fits without it serve. {error.message}")
+            return False
+        return True
+
+
+@contextlib.contextmanager
+def workplace(pipeline: Pipeline, plan: Plan) -> Iterator[Workplace]:
+    """Return the place of a backtest; what it stores beside the home is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="forex-backtest-") as folder:
+        yield Workplace(pipeline, Path(folder), plan)
+
+
+def _covariates(model: str) -> tuple[str, ...]:
+    from forex_assets.forecasting.registry import get_model
+
+    return get_model(model).capabilities.covariates
 
 
 def models_of(pipeline: Pipeline, pair_id: str, plan: Plan) -> list[str]:
@@ -160,7 +235,7 @@ def _rows_of(
 
 
 def pair_data(pipeline: Pipeline, pair_id: str, *, fresh: bool) -> PairData:
-    """Return the newest stored bars of a pair, or those of an ingest in memory.
+    """Return the newest stored bars of a pair, or those of an ingest into the pipeline's store.
 
     Raises
     ------
@@ -173,7 +248,7 @@ def pair_data(pipeline: Pipeline, pair_id: str, *, fresh: bool) -> PairData:
         snapshot = pipeline.snapshot(pair_id)
         return PairData(snapshot.bars, snapshot.as_of, snapshot.data_hash, withdrawn_by_rule(snapshot.bars))
     pair = pipeline.settings.pair(pair_id)
-    observations = pipeline.ingest(pair_id, now=utc_now(), merge=False, keep_raw=False)["observations"]
+    observations = pipeline.observations(pair_id)
     target = observations.loc[observations["series"] == pair.target.series]
     withdrawn = withdrawn_by_rule(target)
     if target.empty:
@@ -242,7 +317,7 @@ def refit_schedule(name: str) -> str:
     capabilities = get_model(name).capabilities
     if "refit" in capabilities.parameters:
         return f"parameters each {capabilities.parameters['refit'].default}, state at every origin"
-    if "panel" in capabilities.needs:
+    if any("panel_" in series for series in capabilities.covariates):
         return "pooled fits of the panel each month, state at every origin"
     if capabilities.bases:
         parts = "; ".join(dict.fromkeys(refit_schedule(base) for base in capabilities.bases))

@@ -400,6 +400,7 @@ class Pipeline:
                 calibration=calibration,
                 max_age=self.settings.platform.forecast.max_last_value_age_business_days,
                 seed=self.settings.platform.forecast.seed,
+                monthly=horizon.endswith("m"),
             )
         out: dict[Key, pd.DataFrame] = {}
         for made_on, rows in frame.groupby("as_of", sort=True):

@@ -75,7 +75,8 @@ def backtest(
     json_output: JsonOption = False,
 ) -> None:
     """Walk forward through history, point-in-time, and score every model beside the random walk."""
-    from forex_assets.backtest_view import Plan, backtest_rows
+    from forex_assets.backtest_view import Plan, backtest_rows, workplace
+    from forex_assets.evaluation.walk_forward import KINDS
     from forex_assets.pipeline import Pipeline
 
     settings, wanted = _subjects(settings_with(data_dir), pair)
@@ -84,6 +85,10 @@ def backtest(
         raise ValidationError(f"--start {first} is after --end {last}.", remedy="swap them.")
     if folds is not None and validate is None:
         raise ValidationError(f"--folds {folds} goes with --validate.", remedy="add --validate expanding or rolling.")
+    if validate is not None and validate not in KINDS:
+        raise ValidationError(
+            f"Walk-forward {validate!r} is not one of {', '.join(KINDS)}.", remedy="use one of those."
+        )
     target = output_file(out, "--out", ".parquet")
     pipeline = Pipeline(settings)
     plan = Plan(
@@ -100,8 +105,11 @@ def backtest(
             raise ValidationError(f"{option} does not go with --validate.", remedy=f"leave {option} out.")
         _validate(pipeline, wanted, plan, validate, folds, json_output, may_skip=pair == "all")
         return
-    made, skipped = each_pair(wanted, lambda name: backtest_rows(pipeline, name, plan), may_skip=pair == "all")
-    _report(pipeline, made, plan, target, skipped, json_output)
+    with workplace(pipeline, plan) as place:
+        made, skipped = each_pair(
+            wanted, lambda name: backtest_rows(place.of(name), name, plan), may_skip=pair == "all"
+        )
+    _report(pipeline, made, plan, target, skipped, json_output, place.notes)
 
 
 def _subjects(settings: Settings, pair: str | None) -> tuple[Settings, list[str]]:
@@ -137,6 +145,7 @@ def _report(
     target: Path | None,
     skipped: list[dict[str, str]],
     json_output: bool,
+    notes: list[str],
 ) -> None:
     import pandas as pd
 
@@ -144,7 +153,7 @@ def _report(
     from forex_assets.cli.show import print_backtest
 
     rows = pd.concat([item.rows for item in made], ignore_index=True)
-    facts = declaration(pipeline, made, plan)
+    facts = declaration(pipeline, made, plan) | {"notes": notes}
     if target is not None:
         from forex_assets.store.files import LocalFiles
 
@@ -170,6 +179,8 @@ def _report(
     for name, rules in facts["withdrawn_values"].items():
         told = ", ".join(f"{rule} {count}" for rule, count in rules.items())
         typer.echo(f"{name}: the quality rules withdrew {sum(rules.values())} values ({told}).", err=True)
+    for note in notes:
+        typer.echo(note, err=True)
     if not matured:
         typer.echo("None of the rows has matured, so there are no scores.", err=True)
 
@@ -207,12 +218,13 @@ def _validate(
     *,
     may_skip: bool,
 ) -> None:
-    from forex_assets.backtest_view import walk_forward
+    from forex_assets.backtest_view import walk_forward, workplace
     from forex_assets.cli.show_evidence import print_walk_forward
 
-    made, skipped = each_pair(
-        wanted, lambda name: walk_forward(pipeline, name, plan, kind=kind, folds=folds), may_skip=may_skip
-    )
+    with workplace(pipeline, plan) as place:
+        made, skipped = each_pair(
+            wanted, lambda name: walk_forward(place.of(name), name, plan, kind=kind, folds=folds), may_skip=may_skip
+        )
     found = [asdict(validation) for validations, _ in made for validation in validations]
     left_out = [entry for _, entries in made for entry in entries]
     rules = pipeline.settings.classic.walk_forward.model_dump()

@@ -86,7 +86,7 @@ def test_a_history_nothing_can_be_learnt_from_is_refused_with_the_rule(
     forex: Forex, data: Path, name: str, days: pd.DatetimeIndex, values: np.ndarray, message: str
 ) -> None:
     write(data, "usdbrl", days, values)
-    code, out, err = run_one(forex, data)
+    code, out, err = run_one(forex, data, "--models", "rw_blend")
     assert code == 1, name
     assert message in err
     assert "Remedy:" in err
