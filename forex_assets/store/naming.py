@@ -6,6 +6,7 @@ value.
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 import re
@@ -78,9 +79,13 @@ def sanitize_filename(name: str) -> str:
 
 def is_plain_name(name: object) -> bool:
     """Tell whether :func:`sanitize_filename` accepts a name."""
+    return isinstance(name, str) and _is_plain(name)
+
+
+@functools.lru_cache(maxsize=16_384)  # a store asks of the same days and horizons again and again
+def _is_plain(name: str) -> bool:
     return (
-        isinstance(name, str)
-        and _FILENAME.fullmatch(name) is not None
+        _FILENAME.fullmatch(name) is not None
         and ".." not in name
         and not name.endswith(".")
         and name.split(".", 1)[0].lower() not in _RESERVED

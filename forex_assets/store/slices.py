@@ -235,9 +235,10 @@ class SliceStore:
                 yield from pool.map(lambda key: self._scan_one(table, pair, tuple(key)), batch)
 
     def _scan_one(self, table: Table, pair: str, key: Key) -> ScannedSlice:
-        path = self._files.locate(_slice_name(table, pair, key))
+        name = _slice_name(table, pair, key)
+        path = self._files.locate(name)
         try:
-            info, rows = self._load(table, pair, key, None)
+            info, rows = self._load(table, pair, key, None, name=name)
         except StoreError as error:
             return ScannedSlice(key, path, None, None, error.message)
         if info.verdict.state == "bad":
@@ -407,11 +408,13 @@ class SliceStore:
         )
         return name, data, info
 
-    def _load(self, table: Table, pair: str, key: Key, columns: list[str] | None) -> tuple[SliceInfo, pa.Table]:
+    def _load(
+        self, table: Table, pair: str, key: Key, columns: list[str] | None, *, name: str | None = None
+    ) -> tuple[SliceInfo, pa.Table]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        name = _slice_name(table, pair, key)
+        name = name or _slice_name(table, pair, key)
         path = self._files.locate(name)
         try:
             data = self._files.read(name)
