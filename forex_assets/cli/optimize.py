@@ -17,7 +17,7 @@ from forex_assets.cli.common import (
     print_json,
     stdout,
 )
-from forex_assets.cli.optimize_run import run
+from forex_assets.cli.optimize_run import run, simulate
 from forex_assets.errors import DataError, ValidationError
 from forex_assets.settings import Settings, load_settings
 
@@ -41,6 +41,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     for name, command in (
         ("run", run),
+        ("simulate", simulate),
         ("status", status),
         ("history", history),
         ("rollback", rollback),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from forex_assets.cli.common import (
     parse_pairs,
     print_json,
     stdout,
+    whole_number,
 )
 from forex_assets.errors import ValidationError
 from forex_assets.home import prepare_home
@@ -64,6 +65,64 @@ def run(
         _print(found)
     if any(outcome.error for items in found.values() for outcome in items):
         raise typer.Exit(1)
+
+
+def simulate(
+    horizon: HorizonOption = "all",
+    improvement: Annotated[
+        str, typer.Option("--improvement", help="Planted shares of lower CRPS, comma-separated; 0: nothing to find.")
+    ] = "0,0.02,0.05,0.10",
+    worlds: Annotated[
+        int, typer.Option("--worlds", parser=whole_number("--worlds", 1, 10_000), help="Worlds per row.")
+    ] = 100,
+    json_output: JsonOption = False,
+) -> None:
+    """Measure how often the loop deploys when there is nothing to find, and when something better is planted."""
+    from forex_assets.lifecycle.simulate import simulate_loop
+
+    settings = load_settings()
+    names = parse_horizons(settings, horizon)
+    shares = _shares(improvement)
+    rows = []
+    for name in names:
+        for share in shares:
+            typer.echo(f"{name}, {share:.0%} better: {worlds} worlds", err=True)
+            done = simulate_loop(
+                settings.optimization,
+                horizon_days=settings.horizons[name],
+                improvement=share,
+                worlds=worlds,
+                seed=settings.optimization.search.seed,
+            )
+            rows.append({"horizon": name, **done.row()})
+    if json_output:
+        print_json({"worlds": worlds, "rows": rows})
+        return
+    from forex_assets.cli.tables import Column, print_table
+
+    columns: list[Column[dict[str, Any]]] = [
+        Column("Horizon", lambda row: row["horizon"], once=True),
+        Column("Planted", lambda row: f"{row['improvement']:.0%}"),
+        Column("Openings", lambda row: f"{row['per_opening']['n']:.0f}"),
+        Column("Per opening", lambda row: _rate(row["per_opening"])),
+        Column("Within two", lambda row: _rate(row["within_two"])),
+        Column("Classic rule", lambda row: _rate(row["classic"])),
+    ]
+    print_table(stdout(), rows, columns)
+
+
+def _shares(text: str) -> list[float]:
+    try:
+        return [float(item) for item in text.split(",") if item.strip()]
+    except ValueError:
+        raise ValidationError(
+            f"--improvement {text!r} is no list of shares.", remedy="write shares such as 0,0.05,0.10."
+        ) from None
+
+
+def _rate(rate: dict[str, float]) -> str:
+    low, high = 100 * rate["low"], 100 * rate["high"]
+    return f"{100 * rate['share']:.0f}% [{low:.0f}, {high:.0f}]" if rate["n"] else "none"
 
 
 def _row(outcome: LoopOutcome) -> dict[str, object]:
