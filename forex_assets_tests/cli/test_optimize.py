@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from forex_assets.lifecycle.reports import CandidateReport, frame_of
 from forex_assets.lifecycle.store import LifecycleStore
 from forex_assets.lifecycle.versions import SETTINGS
+from forex_assets.ops.alerts import Outbox
+from forex_assets.pipeline import Pipeline
+from forex_assets.schemas.lifecycle import CANDIDATE_CONFIG, VALIDATION_REPORT
+from forex_assets.settings import load_settings
 from forex_assets_tests.cli.conftest import Forex
 from forex_assets_tests.lifecycle.factory import (
     AS_OF,
@@ -18,6 +23,7 @@ from forex_assets_tests.lifecycle.factory import (
     deployer,
     promote,
     proposal,
+    report,
     rollback,
     version,
 )
@@ -94,6 +100,30 @@ def test_promote_says_when_there_is_nothing_to_deploy(forex: Forex, home: Path) 
     assert said.code == 1
     assert "No horizon of usdclp has a validated candidate" in said.err
     assert home.exists()
+
+
+@pytest.mark.capability("A20", "L08", "L11")
+def test_promote_deploys_what_was_validated_and_says_what_stops_it(forex: Forex, home: Path) -> None:
+    pipeline = Pipeline(load_settings())
+    candidate = version(1, parameters={})
+    found = CandidateReport(SUBJECT, AS_OF, "test", candidate, ("best",))
+    for table, item in ((CANDIDATE_CONFIG, found), (VALIDATION_REPORT, report(candidate))):
+        frame = pipeline.stamp(frame_of(item), config_hash="c" * 16, data_hash="d" * 16)
+        pipeline.store.write(table, "usdclp", ("7d",), frame)
+    dry = forex("optimize", "promote", "--dry-run", "--by", "Ana", "--json")
+    assert (dry.code, json.loads(dry.out)["moves"][0]["action"]) == (1, "refused")
+    (home / "KILL").touch()
+    stopped = forex("optimize", "promote", "--horizon", "7d", "--yes")
+    assert stopped.code == 1
+    assert "the kill file KILL is there" in " ".join(stopped.out.split())
+    (home / "KILL").unlink()
+    said = forex("optimize", "promote", "--yes", "--by", "Ana", "--json")
+    (move,) = json.loads(said.out)["moves"]
+    assert (said.code, move["action"], move["version"]) == (0, "promoted", candidate.hash)
+    assert json.loads(said.out)["sinks"][0]["state"] == "told"
+    assert Pipeline(load_settings()).active("usdclp", "7d").model == candidate.label
+    kinds = [alert.kind for _, alert in Outbox.from_settings(load_settings()).read().alerts]
+    assert kinds == ["deployment"]  # the refusal; a dry run raises none
 
 
 @pytest.mark.capability("L01", "E24")
