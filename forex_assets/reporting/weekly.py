@@ -114,6 +114,7 @@ def _render(summary: WeeklySummary, language: Language) -> str:
         areas=_areas(summary.checks),
         name=lambda key: words.get(f"name.{key}", key.replace("_", " ")),
         subject=lambda key: words.get(f"subject.{key}", key),
+        word=lambda key: words.get(f"value.{key}", key),
         meaning=lambda key: MEANINGS[language].get(key, ""),
         number=functools.partial(_number, language),
         share=functools.partial(_share, language),
