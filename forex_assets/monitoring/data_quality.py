@@ -182,9 +182,12 @@ def _correlation(frames: Frames, name: str, days: Dates, policy: DataMonitorSett
     limit = _normal_quantile(1.0 - policy.correlation_p_value / max(tests, 1) / 2.0)
     fired = np.zeros(len(days), dtype=bool)
     for at, common, known in _common(frames, [name], days):
-        recent, before = _two_links(known[0], known[1], policy)
+        # Only the windows of the days asked for; each window's numbers are the same whatever stands around it.
+        need = policy.recent_obs + policy.baseline_obs
+        first = max(min((place for _, place in at), default=0) - need - 1, 0)
+        recent, before = _two_links(known[0][first:], known[1][first:], policy)
         for i, place in at:
-            j = place - 1  # return j ends on common date j + 1
+            j = place - 1 - first  # return j ends on common date j + 1
             if j < 0 or not np.isfinite(before.z[j]):
                 why[i] = f"fewer than {policy.recent_obs + policy.baseline_obs} common returns"
                 continue
