@@ -79,7 +79,7 @@ class LifecycleStore:
         pointers = state.of(subject)
         span = pointers.at(as_of, known_at)
         if span is None or span.version == SETTINGS:
-            return Resolved(None, self._shadows(pointers, None), state.damage)
+            return Resolved(None, self._shadows(pointers, None, as_of), state.damage)
         wanted = [span.version, pointers.last_known_good, *reversed(pointers.earlier)]
         notes = list(state.damage)
         for name in dict.fromkeys(wanted):
@@ -87,7 +87,7 @@ class LifecycleStore:
                 break
             version = self.versions.find(name)
             if version is not None and (as_of is None or version.data_cutoff <= as_of):
-                shadows = self._shadows(pointers, name if span is pointers.history[-1] else None)
+                shadows = self._shadows(pointers, name if span is pointers.history[-1] else None, as_of)
                 return Resolved(version, shadows, tuple(notes))
             notes.append(f"version {name} cannot be read" if version is None else f"version {name} is newer than as_of")
         return Resolved(None, (), (*notes, "the settings' model is used"))
@@ -113,12 +113,14 @@ class LifecycleStore:
             if span.entry
         }
 
-    def _shadows(self, pointers: Pointers, current: str | None) -> tuple[ConfigVersion, ...]:
+    def _shadows(self, pointers: Pointers, current: str | None, as_of: dt.date | None) -> tuple[ConfigVersion, ...]:
+        """Return the versions that run beside the current one; none for a day before the data it was tuned on end."""
         names = [pointers.staged]
         if pointers.probation and current == pointers.current:
             names.append(pointers.previous)
         wanted = [name for name in names if name not in (None, SETTINGS, current)]
-        return tuple(version for name in dict.fromkeys(wanted) if name and (version := self.versions.find(name)))
+        found = (self.versions.find(name) for name in dict.fromkeys(wanted) if name)
+        return tuple(item for item in found if item and (as_of is None or item.data_cutoff <= as_of))
 
     def _recover(self, scope: str, generation: int, before: PointerState) -> PointerState | None:
         """Return the generation a ledger entry says it made, or None when no entry does."""

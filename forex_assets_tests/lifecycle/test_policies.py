@@ -150,6 +150,8 @@ def test_shadow_then_auto_promotes_only_what_showed_no_harm_in_shadow(tmp_path: 
         assert made.propose([proposal(candidate, shadow=shadow)], CLEAR, **AT)[0].action == action
         if action == "staged":
             assert made.store.resolve(SUBJECT).shadows == (candidate,)
+            assert made.store.resolve(SUBJECT, candidate.data_cutoff).shadows == (candidate,)
+            assert made.store.resolve(SUBJECT, candidate.data_cutoff - dt.timedelta(days=1)).shadows == ()
 
 
 AGAINST = {
