@@ -75,6 +75,8 @@ def test_what_the_gate_approved_is_deployed_and_the_next_forecast_carries_its_ha
     world.run(jobs.DEPLOY, first="7d", last="7d")
     row = world.pipeline.store.read(schemas.DEPLOYED_CONFIG, PAIR, [("7d",)]).iloc[0]
     assert (row["version"], row["action"], row["previous"]) == (version.hash, "promoted", SETTINGS)
+    assert row["config_hash"] == world.pipeline.active(PAIR, "7d").config_hash
+    assert row["code_version"] == world.pipeline.code_version
     assert row["valid_from"].date() == LAST_AS_OF + dt.timedelta(days=1)
     after = _next_forecast(world)
     assert set(after["config_hash"]) != set(before["config_hash"])
