@@ -207,5 +207,9 @@ def test_the_command_trains_from_a_folder_and_info_describes_the_result(tmp_path
     assert body["family"] == "bolt"
     assert body["training_cutoff"] == "2015-06-01"
     assert "training cutoff" in CliRunner().invoke(app, ["chronos", "info", str(out)]).stdout
+    nothing = CliRunner().invoke(app, ["chronos", "optimise", "garch_t"])
+    assert nothing.exit_code == 0
+    assert "nothing to quantise" in nothing.stdout
+    assert json.loads(CliRunner().invoke(app, ["chronos", "optimise", "garch_t", "--json"]).stdout)["rows"] == []
     refused = CliRunner().invoke(app, [*command, *options])
     assert isinstance(refused.exception, ValidationError)
