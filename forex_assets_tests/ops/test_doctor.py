@@ -162,7 +162,7 @@ def test_missing_drivers_and_a_missing_target_are_named(settings: Settings) -> N
     store.write(OBSERVATIONS, "usdclp", (), _observations(settings, "2025-06-12", drivers=False))
     finding = _look(settings)["data", "usdclp"]
     assert finding.state == "warn"
-    assert "0 of 15 drivers fresh (not: tpm" in finding.detail
+    assert f"0 of {len(settings.pair('usdclp').drivers)} drivers fresh (not: tpm" in finding.detail
     none_left = _observations(settings, "2025-06-12", drivers=False).assign(withdrawn_at=pd.Timestamp(NOW))
     store.write(OBSERVATIONS, "usdclp", (), none_left)
     assert "no usable value of usdclp_fixing" in _look(settings)["data", "usdclp"].detail
