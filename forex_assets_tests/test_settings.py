@@ -87,7 +87,7 @@ def test_a_percentage_where_a_fraction_is_meant_is_refused(
         ("platform.yaml", ("horizons",), {"15d": 15, "7d": 7}, "must grow"),
         ("platform.yaml", ("horizons",), {"7d": 8}, "must be named '8d'"),
         ("platform.yaml", ("forecast", "active_model"), "oracle", "not among forecast.models"),
-        ("platform.yaml", ("forecast", "models"), ["champion_zero"], "must hold random_walk"),
+        ("platform.yaml", ("forecast", "models"), ["ensemble"], "must hold random_walk"),
         ("series.yaml", ("series", "usdclp_fixing", "range"), [3000, 200], "low < high"),
     ],
 )

@@ -44,7 +44,7 @@ def test_deploying_another_model_changes_the_hash_and_the_active_rows_of_the_nex
 
 @pytest.mark.capability("J01")
 @pytest.mark.parametrize(
-    "forecast", [{"models": ["random_walk", "champion_zero"]}, {"max_last_value_age_business_days": 9}, {"seed": 7}]
+    "forecast", [{"models": ["random_walk", "ensemble"]}, {"max_last_value_age_business_days": 9}, {"seed": 7}]
 )
 def test_every_setting_that_decides_numbers_is_in_the_hash(world: World, forecast: dict[str, object]) -> None:
     changed = _with(world, **forecast)

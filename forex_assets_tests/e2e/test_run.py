@@ -34,7 +34,10 @@ def _slices(host: Host) -> Slices:
     """
     store = SliceStore(str(host.home / "store"))
     found = _keys(host)
-    newest = {pair: max(key for name, table, key in found if (name, table) == (pair, "bars")) for pair in store.pairs()}
+    newest = {
+        pair: max((key for name, table, key in found if (name, table) == (pair, "bars")), default=())
+        for pair in store.pairs()
+    }
     return {
         (pair, name, key): store.read(schemas.TABLES[name], pair, [key], allow_bad=True)
         for pair, name, key in found
