@@ -1,0 +1,226 @@
+"""Does any challenger beat a random walk? Each against RW σ60 on the same targets; table on stdout, JSON beside.
+
+Theta, ETS, AutoARIMA, VAR, gradient boosting, the classic ensemble, and Chronos-T5 and Bolt trained here on the panel
+to 2017-12-29 (``--steps`` each), walk-forward from 2018. Weekly origins would cost hours for models that refit, so
+every ``--every``-th business day is taken; VAR and the classic ensemble run on USD/CLP alone, where drivers are.
+Intervals as in ``evaluation.inference`` (block bootstrap over dates, guarded against one storm deciding).
+
+    python benchmarks/bench_challengers.py [--every 20] [--steps 1500] [--checkpoints DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pandas as pd
+from bench_panel import folder_history
+
+from forex_assets.clock import calendar_for
+from forex_assets.evaluation.inference import ratio_intervals
+from forex_assets.evaluation.scores import crps_from_quantiles, interval_score
+from forex_assets.forecasting.backtest import run_backtest
+from forex_assets.forecasting.chronos.checkpoint import using
+from forex_assets.forecasting.chronos.data import panel_data
+from forex_assets.forecasting.chronos.train import TrainOptions, train
+from forex_assets.forecasting.contract import DriverHistory, PriceHistory
+from forex_assets.forecasting.panel.prices import ecb_price_history, fixing_history
+from forex_assets.forecasting.registry import ModelChoice
+from forex_assets.levels import QUANTILE_COLUMNS
+from forex_assets.market.contract import FetchRequest
+from forex_assets.market.publication import available_at
+from forex_assets.market.sources.embedded import EmbeddedSource
+from forex_assets.market.sources.folder import FolderSource
+from forex_assets.settings import load_settings
+
+Q = list(QUANTILE_COLUMNS)
+HORIZONS = (7, 30, 90)
+PAIRS = ("EUR", "MXN", "ZAR")
+THROUGH = dt.date(2017, 12, 29)
+START = "2018-01-02"
+LAST_DAY = dt.date(2025, 6, 13)
+DRIVERS = ("copper_comex", "copper_lme", "dxy", "vix", "tpm", "fed_funds", "imacec_yoy", "ipc_yoy")
+EVERYWHERE = ("theta", "ets", "auto_arima", "gbm_quantile", "chronos_t5", "chronos_bolt")
+
+
+def driver(name: str) -> DriverHistory | None:
+    """Return a driver from FOREX_DATA_DIR or the package, or None."""
+    spec = load_settings().series[name]
+    now = dt.datetime(2025, 6, 13, tzinfo=dt.UTC)
+    folder = os.environ.get("FOREX_DATA_DIR")
+    if folder and "folder" in spec.addresses:
+        source: Any = FolderSource(Path(folder), now)
+    elif "embedded" in spec.addresses:
+        source = EmbeddedSource(now)
+    else:
+        return None
+    frame = source.fetch(FetchRequest(spec, dt.date(2000, 1, 3), LAST_DAY)).frame
+    days = frame["event_date"].to_numpy().astype("datetime64[D]")
+    values = frame["value"].to_numpy(dtype=float)
+    return DriverHistory(name, calendar_for(spec.calendar), days, available_at(spec, days), values)
+
+
+def losses(history: PriceHistory, models: list[str | ModelChoice], every: int) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Return scored rows of one pair over its last value, and seconds by model."""
+    parts, seconds = [], {}
+    for horizon in HORIZONS:
+        for model in models:
+            started = time.perf_counter()
+            rows = run_backtest(
+                history, horizon_days=horizon, models=[model], start=START, every=every, as_of=LAST_DAY
+            ).dropna(subset=["actual"])
+            name = rows["model"].iloc[0]
+            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
+            actual = rows["actual"].to_numpy()
+            rows["interval_score"] = interval_score(actual, rows["q025"].to_numpy(), rows["q975"].to_numpy(), 95)
+            rows["crps"] = crps_from_quantiles(actual, rows[Q].to_numpy())
+            rows["squared"] = (rows["mean"] - actual) ** 2
+            for column, power in (("interval_score", 1), ("crps", 1), ("squared", 2)):
+                rows[column] /= rows["last_value"] ** power
+            rows["covered_95"] = (actual >= rows["q025"]) & (actual <= rows["q975"])
+            rows["covered_80"] = (actual >= rows["q100"]) & (actual <= rows["q900"])
+            parts.append(rows.drop(columns=[*Q, "mean", "actual"]))
+    return pd.concat(parts, ignore_index=True), seconds
+
+
+def judge(rows: pd.DataFrame, model: str) -> dict[str, Any]:
+    """Return coverage and ratios to the random walk over the pairs and tenors a model ran on."""
+    key = ["pair", "horizon", "as_of"]
+    own = rows[rows["model"] == model].sort_values(key)
+    base = own[key].merge(rows[rows["model"] == "random_walk"], on=key, how="left")
+    columns = ["interval_score", "crps", "squared"]
+    unit = base.groupby(["pair", "horizon"])[columns].transform("mean").to_numpy()
+    top, bottom = own[columns].to_numpy() / unit, base[columns].to_numpy() / unit
+    steps = float(own.loc[own["horizon"] == 30, "steps"].mean())
+    found = ratio_intervals(top, bottom, own["as_of"], steps)
+    tenors = {}
+    for horizon in HORIZONS:
+        at = (own["horizon"] == horizon).to_numpy()
+        tenors[horizon] = {
+            "n": int(at.sum()),
+            "coverage_80": float(own["covered_80"][at].mean()),
+            "coverage_95": float(own["covered_95"][at].mean()),
+            "crps": float(top[at, 1].sum() / bottom[at, 1].sum()),
+            "interval_score": float(top[at, 0].sum() / bottom[at, 0].sum()),
+            "theils_u": float(np.sqrt(top[at, 2].sum() / bottom[at, 2].sum())),
+        }
+    return {
+        "model": model,
+        "n": len(own),
+        "pairs": sorted(own["pair"].unique()),
+        "interval_score": list(found[0][:3]),
+        "crps": list(found[1][:3]),
+        "theils_u": float(np.sqrt(found[2].value)),
+        "tenors": tenors,
+    }
+
+
+def show(title: str, judged: list[dict[str, Any]]) -> None:
+    """Print one table."""
+    print(f"\n### {title}\n")
+    print("| Model | n | CRPS ratio | interval score ratio | U by tenor | 95% covers, by tenor | 80% |")
+    print("|---|---|---|---|---|---|---|")
+    for item in judged:
+        tenors = item["tenors"].values()
+        ratios = [f"{v[0]:.3f} [{v[1]:.3f}, {v[2]:.3f}]" for v in (item["crps"], item["interval_score"])]
+        print(
+            f"| `{item['model']}` | {item['n']:,} | {ratios[0]} | {ratios[1]} | "
+            f"{' / '.join(format(t['theils_u'], '.3f') for t in tenors)} | "
+            f"{' / '.join(format(100 * t['coverage_95'], '.1f') for t in tenors)} | "
+            f"{' / '.join(format(100 * t['coverage_80'], '.1f') for t in tenors)} |"
+        )
+
+
+def main() -> None:
+    """Train, backtest, score, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--every", type=int, default=20, help="take every n-th business day")
+    parser.add_argument("--size", default="tiny", help="of the Chronos trained here")
+    parser.add_argument("--steps", type=int, default=1500, help="of their training")
+    parser.add_argument("--trees", type=int, default=0, help="of the classic forest; 0: its table's 400 to 800")
+    parser.add_argument("--without", default="", help="models to leave out, comma-separated")
+    parser.add_argument("--checkpoints", type=Path, default=None, help="folder of trained ones instead")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "challengers.json")
+    options = parser.parse_args()
+    started = time.perf_counter()
+    found = {name: made for name in DRIVERS if (made := driver(name)) is not None}
+    fixing = fixing_history(LAST_DAY).with_drivers(found)
+    close = folder_history("usdclp_close", LAST_DAY)
+    histories: dict[str, PriceHistory] = {f"usd{name.lower()}": ecb_price_history(name, LAST_DAY) for name in PAIRS}
+    histories["usdclp"] = fixing
+    if close is not None:
+        histories["usdclp_close"] = close.with_drivers(found)
+    clp: list[str | ModelChoice] = [
+        "var",
+        ModelChoice("classic_ensemble", {"trees": options.trees}, "classic_ensemble"),
+        ModelChoice("classic_ensemble", {"trees": options.trees, "multiplier": "none"}, "classic, no multiplier"),
+        ModelChoice("chronos_t5", {"top_k": 50}, "chronos_t5, top_k 50"),
+    ]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.checkpoints or Path(scratch)
+        cards = {}
+        for family in ("t5", "bolt"):
+            if not (folder / family).exists():
+                train(
+                    panel_data(THROUGH),
+                    TrainOptions(family=family, size=options.size, steps=options.steps),  # type: ignore[arg-type]
+                    folder / family,
+                )
+            body = json.loads((folder / family / "forex_card.json").read_text())
+            cards[family] = {
+                name: body[name]
+                for name in ("steps", "seconds", "parameters", "validation_loss", "first_validation_loss", "data_hash")
+            }
+        frames, seconds = [], {}
+        with using(folder):
+            for pair, history in histories.items():
+                models = [
+                    "random_walk",
+                    *EVERYWHERE,
+                    *(clp if pair == "usdclp" else ["var"] if pair == "usdclp_close" else []),
+                ]
+                left = options.without.split(",")
+                models = [one for one in models if (one.model if isinstance(one, ModelChoice) else one) not in left]
+                rows, taken = losses(history, models, options.every)
+                frames.append(rows.assign(pair=pair))
+                for name, value in taken.items():
+                    seconds[name] = seconds.get(name, 0.0) + value
+                print(f"{pair}: {sum(taken.values()):.0f} s", flush=True)
+    rows = pd.concat(frames, ignore_index=True)
+    tables: dict[str, Any] = {}
+    groups = {
+        f"{len(PAIRS)} ECB pairs ({' '.join(PAIRS)})": [f"usd{name.lower()}" for name in PAIRS],
+        "USD/CLP, dólar observado": ["usdclp"],
+        "USD/CLP, market close": ["usdclp_close"],
+    }
+    for title, pairs in groups.items():
+        part = rows[rows["pair"].isin(pairs)]
+        if part.empty:
+            continue
+        names = [name for name in dict.fromkeys(part["model"]) if name != "random_walk"]
+        tables[title] = [judge(part, name) for name in names]
+        show(f"{title}, {START[:4]} to {LAST_DAY}, every {options.every}th business day", tables[title])
+    total = time.perf_counter() - started
+    print(f"\n{total:.0f} s; by model: {', '.join(f'{name} {value:.0f}' for name, value in seconds.items())}")
+    result = {
+        "every": options.every,
+        "trees": options.trees,
+        "drivers": sorted(found),
+        "cards": cards,
+        "seconds": seconds,
+        "tables": tables,
+    }
+    options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
