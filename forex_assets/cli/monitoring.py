@@ -297,11 +297,12 @@ def calibrate_alarms(
     if json_output:
         print_json({"profile": chosen, "rates": rows})
     else:
-        print_table(stdout(), rows, RATE_COLUMNS)
+        for world in worlds:
+            typer.echo(f"World {world}, profile {chosen}")
+            print_table(stdout(), [row for row in rows if row["null"] == world], RATE_COLUMNS)
 
 
 RATE_COLUMNS: tuple[Column[dict[str, Any]], ...] = (
-    Column("World", lambda row: row["null"], once=True),
     Column("Rule", lambda row: f"{row['monitor']}/{row['rule']}"),
     Column("Subject", lambda row: row["subject"]),
     Column("Alarms", lambda row: str(row["alarms"]), right=True),

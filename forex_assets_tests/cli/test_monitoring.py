@@ -43,7 +43,7 @@ def test_a_replay_of_a_month_draws_its_picture(forex: Forex, tmp_path: Path) -> 
     ("arguments", "words"),
     [
         (("monitor", "replay", "--pair", "usdclp", "--profile", "strict"), "no profile 'strict'"),
-        (("drift", "show", "--days", "0"), "between 1 and 365"),
+        (("drift", "show", "--days", "0"), "from 1 to 365"),
         (("check", "--all", "--pair", "usdclp"), "exclude each other"),
         (("monitor", "calibrate-alarms", "--years", "2"), "between 5 and 60"),
         (("drift", "show", "--pair", "usdclp,eurusd"), "one pair"),
