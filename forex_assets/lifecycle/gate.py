@@ -134,7 +134,7 @@ def decide_gate(known: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str
     known:
         ``own`` and ``panel`` (:func:`measure`; ``panel`` None when it was not asked), ``horizon_days``, ``opening``
         (1 for the first of the year), ``first`` (nothing was ever deployed for the subject), ``latency_s`` of
-        ``candidate`` and ``incumbent``.
+        ``candidate`` and ``incumbent``; ``version`` and ``against``, the hashes of both.
     policy:
         The ``optimization.gate`` settings.
 
@@ -386,6 +386,9 @@ def _outcome(criteria: Sequence[Mapping[str, Any]], known: Mapping[str, Any], ju
     }
     return {
         "approved": not unmet,
+        "candidate": known.get("version", ""),
+        "incumbent": known.get("against", ""),
+        "opening": known.get("opening", 0),
         "criteria": [dict(item) for item in criteria],
         "metrics": metrics,
         "judged_on": judged_on,

@@ -87,6 +87,7 @@ def validate(
         }
         function, decide = gate.FUNCTION, gate.decide_gate
     plain_policy = policy.model_dump(mode="json")
+    known |= {"version": version.hash, "against": incumbent}
     outcome = decide(known, plain_policy)
     criteria = gate.criteria_of(outcome)
     report = ValidationReport(
@@ -113,7 +114,7 @@ def validate(
         Decision(
             kind="gate",
             subject=subject,
-            outcome={**outcome, "candidate": version.hash, "incumbent": incumbent, "opening": opening},
+            outcome=outcome,
             reasons=report.reasons,
             function=function,
             inputs=known,
