@@ -67,7 +67,8 @@ def speed() -> dict[str, Any]:
             day = pipeline.default_as_of(pair, now=_timestamp(now))
             (frame,) = pipeline.bars(pair, [day]).values()
             table = schemas.BARS
-            pipeline.store.write(table, pair, (day.isoformat(),), frame, verdict=judge_slice(table, frame))
+            meta = {"data_hash": str(frame["data_hash"].iloc[0])}
+            pipeline.store.write(table, pair, (day.isoformat(),), frame, verdict=judge_slice(table, frame), meta=meta)
             last[pair] = day
         horizons = list(pipeline.settings.horizons)
 
