@@ -17,6 +17,7 @@ from forex_assets.cli.common import (
     print_json,
     stdout,
 )
+from forex_assets.cli.optimize_history import backtest
 from forex_assets.cli.optimize_run import run, simulate
 from forex_assets.errors import DataError, ValidationError
 from forex_assets.settings import Settings, load_settings
@@ -42,6 +43,7 @@ def register(app: typer.Typer) -> None:
     for name, command in (
         ("run", run),
         ("simulate", simulate),
+        ("backtest", backtest),
         ("status", status),
         ("history", history),
         ("rollback", rollback),
