@@ -114,9 +114,7 @@ def load_settings(config_dir: Path | str | None = None, environ: Mapping[str, st
         dry_run=_flag(env.get("FOREX_DRY_RUN"), "FOREX_DRY_RUN"),
         platform=parse(PlatformSettings, _platform(folder, env), folder / "platform.yaml"),
         deployment=parse(DeploymentSettings, read_yaml(folder / "deployment.yaml"), folder / "deployment.yaml"),
-        optimization=parse(
-            OptimizationSettings, read_yaml(folder / "optimization.yaml"), folder / "optimization.yaml"
-        ),
+        optimization=parse(OptimizationSettings, read_yaml(folder / "optimization.yaml"), folder / "optimization.yaml"),
         recommended=parse(
             RecommendedProfile,
             read_yaml(folder / "profiles" / "recommended.yaml"),
