@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from forex_assets.monitoring.frames import Frames
     from forex_assets.reporting.weekly import Change, Line, Tail, WeeklySummary
 
-_STATE = {"good": "good", "bad": "bad", "unknown": "unknown", "pass": "good", "warn": "warn", "fail": "bad"}
+_STATE = {"good": "good", "bad": "bad", "unknown": "unknown", "pass": "good", "warn": "warn", "fail": "bad"}  # nosec B105
 _DESCRIBING = ("regime", "shock")
 _WINDOWS = ("live_60", "backtest_1y", "backtest_5y")
 

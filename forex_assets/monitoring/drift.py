@@ -159,8 +159,8 @@ def _join(parts: Sequence[list[Reading]], places: Sequence[Ints], n: int) -> lis
                     np.zeros(n, dtype=bool),
                 )  # fmt: skip
             whole = joined[key]
-            assert whole.significant is not None
-            assert reading.significant is not None
+            assert whole.significant is not None  # nosec B101
+            assert reading.significant is not None  # nosec B101
             whole.effect[at], whole.why_unknown[at] = reading.effect, reading.why_unknown
             whole.significant[at] = reading.significant
     return list(joined.values())

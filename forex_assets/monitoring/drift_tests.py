@@ -62,7 +62,7 @@ def measure(sample: Sample, test: Test, ends: Ints, policy: DriftPolicy) -> Meas
     windows = _Windows(middle - policy.baseline_obs, middle, last)
     series = [Rolling(np.abs(sample.values) if test == "scale" else sample.values)]
     if test == "link":
-        assert sample.partner is not None
+        assert sample.partner is not None  # nosec B101
         series.append(Rolling(sample.partner))
     found = {
         "location": _location,

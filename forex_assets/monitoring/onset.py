@@ -59,7 +59,7 @@ def _adwin(series: Floats) -> int | None:
     """Return where the newest window ADWIN kept begins, if it ever dropped an older one."""
     from river.drift import ADWIN
 
-    detector: Any = ADWIN(delta=0.01)  # type: ignore[no-untyped-call]
+    detector: Any = ADWIN(delta=0.01)
     scaled = (np.clip(series, -4, 4) + 4) / 8
     began: int | None = None
     for place, value in enumerate(scaled):

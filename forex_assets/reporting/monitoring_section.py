@@ -146,7 +146,7 @@ def _fired(rows: pd.DataFrame, text: dict[str, str], which: int) -> Markup:
     head = Markup("").join(Markup('<th scope="col">{}</th>').format(text[name]) for name in columns)
     lines = []
     for row in rows.itertuples():
-        rate = "–" if pd.isna(row.false_alarms_per_year) else f"{row.false_alarms_per_year:.2f}"
+        rate = "–" if pd.isna(row.false_alarms_per_year) else f"{float(str(row.false_alarms_per_year)):.2f}"
         lines.append(
             Markup(
                 '<tr><th scope="row">{}</th><td>{}</td><td lang="en">{}</td><td class="num">{}</td><td>{}</td></tr>'

@@ -103,7 +103,7 @@ def null_paths(null: str, *, years: int, paths: int, seed: int) -> Iterator[Null
         elif null == "garch_t":
             returns = _garch_returns(rng, n)
         else:
-            assert source is not None
+            assert source is not None  # nosec B101
             returns = source[_block_index(rng, n, len(source))]
         returns[0] = 0.0
         yield NullPath(f"{null}/{i}", dates, returns, _drivers(rng, returns), calendar)

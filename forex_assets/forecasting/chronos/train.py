@@ -272,9 +272,9 @@ def _network(options: TrainOptions) -> tuple[Any, Any]:
         "num_heads": size["heads"],
         "dropout_rate": 0.0,
         "feed_forward_proj": "relu",
-        "pad_token_id": 0,
-        "eos_token_id": 1,
-        "decoder_start_token_id": 0,
+        "pad_token_id": 0,  # nosec B105
+        "eos_token_id": 1,  # nosec B105
+        "decoder_start_token_id": 0,  # nosec B105
         "initializer_factor": 0.05 if options.family == "t5" else 1.0,
     }
     if options.family == "bolt":
@@ -285,7 +285,7 @@ def _network(options: TrainOptions) -> tuple[Any, Any]:
             "input_patch_size": BOLT_PATCH,
             "input_patch_stride": BOLT_PATCH,
             "quantiles": BOLT_LEVELS,
-            "use_reg_token": True,
+            "use_reg_token": True,  # nosec B105
         }
         config.chronos_pipeline_class = "ChronosBoltPipeline"
         return ChronosBoltModelForForecasting(config), None
@@ -297,9 +297,9 @@ def _network(options: TrainOptions) -> tuple[Any, Any]:
         "prediction_length": options.prediction_length,
         "n_tokens": size["tokens"],
         "n_special_tokens": 2,
-        "pad_token_id": 0,
-        "eos_token_id": 1,
-        "use_eos_token": True,
+        "pad_token_id": 0,  # nosec B105
+        "eos_token_id": 1,  # nosec B105
+        "use_eos_token": True,  # nosec B105
         "model_type": "seq2seq",
         "num_samples": 256,
         "temperature": 1.0,
@@ -311,7 +311,7 @@ def _network(options: TrainOptions) -> tuple[Any, Any]:
 
 
 def _load_state(folder: Path, signature: str, learner: _Learner) -> dict[str, Any]:
-    import pickle
+    import pickle  # nosec B403
 
     import torch
 

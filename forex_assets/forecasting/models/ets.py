@@ -59,7 +59,7 @@ class Ets(Refitted):
             )
             if best is None or result.aicc < best[0]:
                 best = (float(result.aicc), found)
-        assert best is not None
+        assert best is not None  # nosec B101
         return best[1]
 
     def forecast(

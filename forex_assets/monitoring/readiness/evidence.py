@@ -17,7 +17,7 @@ CheckState = Literal["pass", "warn", "fail", "unknown"]
 #: From worst to best.
 LEVELS: tuple[Level, ...] = ("NOT_READY", "CAUTIOUS", "READY", "OPTIMAL")
 EXIT_CODES: Mapping[Level, int] = {"NOT_READY": 1, "CAUTIOUS": 3, "READY": 0, "OPTIMAL": 0}
-SCORES: Mapping[CheckState, float] = {"pass": 100.0, "warn": 50.0, "unknown": 25.0, "fail": 0.0}
+SCORES: Mapping[CheckState, float] = {"pass": 100.0, "warn": 50.0, "unknown": 25.0, "fail": 0.0}  # nosec B105
 
 
 @dataclass(frozen=True, slots=True)
