@@ -11,7 +11,18 @@ from types import TracebackType
 
 import typer
 
-from forex_assets.cli import backtesting, chronos, data, maintenance, monitoring, optimize, reading, running, watching
+from forex_assets.cli import (
+    backtesting,
+    chronos,
+    data,
+    demo,
+    maintenance,
+    monitoring,
+    optimize,
+    reading,
+    running,
+    watching,
+)
 from forex_assets.cli.common import report_error
 from forex_assets.cli.usage import UsageError, as_validation_error, is_help
 from forex_assets.errors import ForexError, StoreError
@@ -29,6 +40,7 @@ backtesting.register(app)
 maintenance.register(app)
 data.register(app)
 optimize.register(app)
+demo.register(app)
 chronos.register(app)
 monitoring.register(app)
 watching.register(app)
