@@ -17,6 +17,7 @@ from forex_assets_tests.defs.world import LAST_AS_OF, PAIR, World
 
 SANTIAGO = ZoneInfo("America/Santiago")
 NAMES = ("daily_run", "dashboard", "weekly_validation", "daily_check")
+OF_ROOMS = ("daily_monitoring", "weekly_report", "weekly_optimization")
 
 
 def _schedule(world: World, name: str) -> dg.ScheduleDefinition:
@@ -51,7 +52,10 @@ def test_every_schedule_takes_its_expression_and_zone_from_the_settings_and_its_
     crons = world.settings.platform.schedules
     names = {job.name for job in world.definitions.resolve_all_job_defs()}
     found = {schedule.name: schedule for schedule in world.definitions.get_repository_def().schedule_defs}
-    assert set(found) == {f"{PAIR}_{name}" for name in NAMES}
+    others = {"panel_month", "restore_drill", *(f"{PAIR}_{name}" for name in OF_ROOMS)}
+    assert set(found) == {f"{PAIR}_{name}" for name in NAMES} | others
+    assert {schedule.execution_timezone for schedule in found.values()} == {"America/Santiago"}
+    assert found[f"{PAIR}_weekly_optimization"].cron_schedule == crons.weekly_optimization == "0 2 * * 0"
     for name in NAMES:
         schedule = found[f"{PAIR}_{name}"]
         assert schedule.cron_schedule == getattr(crons, name)

@@ -29,7 +29,7 @@ def judged(market_data_dir: Path, configured: Settings) -> pd.DataFrame:
         *(
             from_file(market_data_dir, spec, **file_of(spec))
             for spec in configured.series.values()
-            if "folder" in spec.addresses
+            if "folder" in spec.addresses and (market_data_dir / file_of(spec)["file"]).is_file()
         ),
     ]
     observations = pd.concat(frames, ignore_index=True)
