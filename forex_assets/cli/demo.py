@@ -33,6 +33,9 @@ def loop(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the temporary folder, with ledger, store and Dagster's runs.")
     ] = False,
+    daemon: Annotated[
+        bool, typer.Option("--daemon", help="Let the real Dagster daemon ask the sensors; takes minutes.")
+    ] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Plant a weak start, let the loop replace it, plant harm, let the loop take it back; write the story as a page."""
@@ -43,7 +46,7 @@ def loop(
     folder = Path(home).expanduser().absolute() if home else Path(tempfile.mkdtemp(prefix="forex-demo-"))
     temporary = home is None and not keep
     try:
-        story = run_demo(folder, settings.config_dir, told=lambda text: typer.echo(text, err=True))
+        story = run_demo(folder, settings.config_dir, daemon=daemon, told=lambda text: typer.echo(text, err=True))
         pages = write_story(story, (settings.home if temporary else folder) / "demo")
     finally:
         if temporary:

@@ -98,8 +98,13 @@ def _edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     path.write_text(yaml.safe_dump(body, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def run_demo(home: Path, config_dir: Path, *, told: Told = lambda text: None) -> Story:
+def run_demo(home: Path, config_dir: Path, *, daemon: bool = False, told: Told = lambda text: None) -> Story:
     """Make the home, run the pair's graph in it, and play the loop.
+
+    Parameters
+    ----------
+    daemon:
+        Whether the real Dagster daemon asks the sensors and launches the runs; minutes instead of seconds.
 
     Raises
     ------
@@ -118,6 +123,10 @@ def run_demo(home: Path, config_dir: Path, *, told: Told = lambda text: None) ->
             outcome = run_pair(runner, PAIR, as_of=None, days=DAYS)
             if outcome.error is not None:
                 raise outcome.error
+            if daemon:
+                from forex_assets.defs.loop_daemon import DaemonDemo
+
+                return DaemonDemo(runner, told).play_with(home / "logs" / "daemon.log")
             return Demo(runner, told).play()
     finally:
         for name, value in before.items():
@@ -129,6 +138,8 @@ def run_demo(home: Path, config_dir: Path, *, told: Told = lambda text: None) ->
 
 class Demo:
     """The loop on a home where the pair's graph has run once with the weak start in use."""
+
+    by_daemon = False
 
     def __init__(self, runner: Runner, told: Told = lambda text: None, *, isolated: bool = True) -> None:
         self.runner, self.pipeline, self.told, self.isolated = runner, runner.pipeline, told, isolated
@@ -199,7 +210,8 @@ class Demo:
         back = forecasts[-1]["config_hash"]
         self._expect(back == start.config_hash, "the next forecast carries another hash", [back])
         self._check_the_books()
-        return Story(PAIR, HORIZON, str(day), tuple(self.chapters), time.perf_counter() - self._started)
+        seconds = time.perf_counter() - self._started
+        return Story(PAIR, HORIZON, str(day), tuple(self.chapters), seconds, self.by_daemon)
 
     # ---- steps -------------------------------------------------------------------------------------------------
 

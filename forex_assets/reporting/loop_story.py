@@ -32,6 +32,7 @@ class Story:
     as_of: str
     chapters: tuple[Chapter, ...]
     seconds: float
+    by_daemon: bool = False
 
     def row(self) -> dict[str, Any]:
         """Return the story as plain values."""
@@ -40,6 +41,7 @@ class Story:
             "horizon": self.horizon,
             "as_of": self.as_of,
             "seconds": round(self.seconds, 1),
+            "by_daemon": self.by_daemon,
             "chapters": [
                 {
                     "key": item.key,
@@ -116,7 +118,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "deployed.text": "The pointer moved. Days already forecast keep what they had; the next business day's "
         "forecast carries the new hash.",
         "watched": "The new version is watched",
-        "watched.text": "A trial forecast is made and judged. In service every minute for an hour; here every second.",
+        "watched.text": "A trial forecast is made and judged. In service every minute for an hour; here more often.",
         "harm": "Harm is planted",
         "harm.text": "As a bad disk would: the version's file and its copy were overwritten. Files:",
         "rolled_back": "It is taken back, with nobody awake",
@@ -149,8 +151,9 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "unknown": "unknown",
         "met": "met",
         "failed": "failed",
-        "note": "Reasons are shown as they stand in the ledger, in English. The sensors were evaluated by the "
-        "demonstration, in place of the daemon that asks them every minute.",
+        "note": "Reasons are shown as they stand in the ledger, in English.",
+        "note.demo": "The sensors were evaluated by the demonstration, not by the daemon, which asks every minute.",
+        "note.daemon": "The real Dagster daemon asked the sensors and launched every run.",
     },
     "es": {
         "title": "El ciclo completo, una vez",
@@ -181,7 +184,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "próximo día hábil lleva el nuevo hash.",
         "watched": "La nueva versión queda en observación",
         "watched.text": "Se hace y se juzga un pronóstico de prueba. En servicio, cada minuto durante una hora; aquí, "
-        "cada segundo.",
+        "más a menudo.",
         "harm": "Se planta un daño",
         "harm.text": "Como lo haría un disco malo: se sobrescribieron el archivo de la versión y su copia. Archivos:",
         "rolled_back": "Se retira, sin nadie despierto",
@@ -215,7 +218,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "unknown": "desconocida",
         "met": "cumplido",
         "failed": "no cumplido",
-        "note": "Las razones se muestran como están en el registro, en inglés. Los sensores los evaluó la "
-        "demostración, en lugar del demonio que los consulta cada minuto.",
+        "note": "Las razones se muestran como están en el registro, en inglés.",
+        "note.demo": "Los sensores los evaluó la demostración, en lugar del demonio que los consulta cada minuto.",
+        "note.daemon": "El demonio real de Dagster consultó los sensores y lanzó cada ejecución.",
     },
 }

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
+from forex_assets.defs import loop_daemon
+from forex_assets.defs.loop_daemon import SENSORS, DaemonDemo, end
 from forex_assets.defs.loop_demo import Demo, edit_config, prepare
 from forex_assets.errors import DataError, ValidationError
 from forex_assets.lifecycle.subject import Subject
@@ -81,3 +88,54 @@ def test_a_demo_never_touches_a_home_in_use(tmp_path: Path, config_dir: Path) ->
     assert settings.home == tmp_path / "new"
     with pytest.raises(ValidationError, match="earlier demo"):
         prepare(tmp_path / "new", config_dir)
+
+
+@pytest.mark.capability("A02")
+def test_a_step_by_the_daemon_is_a_finished_run_that_its_sensor_launched(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def launched(sensor: str, status: dg.DagsterRunStatus) -> None:
+        tags = {"dagster/sensor_name": f"{PAIR}_{sensor}"}
+        world.instance.add_run(dg.DagsterRun(job_name=f"{PAIR}_{sensor}_job", status=status, tags=tags))
+
+    class Steps(DaemonDemo):
+        """Three steps in place of the whole story, runs in place of the daemon's."""
+
+        @contextlib.contextmanager
+        def _daemon(self) -> Any:
+            yield
+
+        def play(self) -> Story:
+            launched("trigger", dg.DagsterRunStatus.STARTED)
+            launched("trigger", dg.DagsterRunStatus.SUCCESS)
+            self._follow("trigger")
+            launched("deploy", dg.DagsterRunStatus.FAILURE)
+            with pytest.raises(DataError, match="ended as FAILURE"):
+                self._follow("deploy")
+            monkeypatch.setattr(loop_daemon, "STEP_LIMIT_S", 0.0)
+            self._follow("trigger")
+            return Story(PAIR, "7d", "", (), 0.0)
+
+    launched("trigger", dg.DagsterRunStatus.SUCCESS)  # of a time before: not the daemon's answer
+    with pytest.raises(DataError, match=f"launched no run of {PAIR}_trigger in 0 s"):
+        Steps(world.runner, told.append).play_with(tmp_path / "daemon.log")
+    assert [line for line in told if line.startswith("the daemon ran")] == [
+        next(line for line in told if f"{PAIR}_trigger_job" in line)
+    ]
+    for name in SENSORS:  # those there are
+        assert world.definitions.resolve_sensor_def(f"{PAIR}_{name}").name
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_the_daemon_is_ended_even_when_it_does_not_listen(stubborn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_daemon, "_END_LIMIT_S", 0.5 if stubborn else 10.0)
+    ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN); " if stubborn else ""
+    code = f"import signal, time; {ignore}print('up', flush=True); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    end(process)
+    process.stdout.close()
+    assert process.wait(10) == -(signal.SIGKILL if stubborn else signal.SIGTERM)

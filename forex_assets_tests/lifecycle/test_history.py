@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +13,7 @@ from forex_assets.forecasting.registry import ModelChoice
 from forex_assets.lifecycle.history import Matrix, Month, Rules, month_ends, replay_history
 from forex_assets.lifecycle.search.objective import Losses
 from forex_assets.lifecycle.search.space import key_of
-from forex_assets.optimization.history import START, backtest_loop, configurations, rules_of
+from forex_assets.optimization.history import START, configurations, rules_of
 from forex_assets.pipeline import Pipeline
 from forex_assets.settings import load_settings, packaged_config_dir
 
@@ -195,16 +193,3 @@ def test_the_fixed_set_holds_enough_different_configurations() -> None:
     keys = [key_of(choice) for choice in configurations()]
     assert keys[0] == f"{START}()"
     assert len(set(keys)) == len(keys) >= 64
-
-
-@pytest.mark.capability("J01", "K06")
-def test_the_replay_runs_on_the_real_years(tmp_path: Path) -> None:
-    environ = {"FOREX_HOME": str(tmp_path), "FOREX_OFFLINE": "1", "FOREX_PAIRS": "usdclp"}
-    pipeline = Pipeline(load_settings(packaged_config_dir(), environ))
-    done = backtest_loop(pipeline, "usdclp", "7d", start=dt.date(2024, 11, 1))
-    row = done.row()
-    assert row["configurations"] >= 64
-    assert row["searches"] >= 2
-    assert str(done.first) == "2024-11-04"
-    assert 0.9 < row["crps"]["value"] < 1.1
-    assert row["decisions"][0]["day"] == "2024-09-30"
