@@ -340,8 +340,15 @@ def _overlap_moments(n: int, overlap: float) -> tuple[float, float, float]:
 @functools.lru_cache(maxsize=4096)
 def _hits_effective_n(n: int, overlap: float, share: float) -> float:
     lags = np.arange(1, min(n, math.ceil(overlap)))
-    correlation = _hit_correlation(np.maximum(0.0, 1.0 - lags / overlap), share)
+    correlation = _hit_correlations(overlap, share)[: len(lags)]
     return float(n / (1.0 + 2.0 * ((1.0 - lags / n) * correlation).sum()))
+
+
+@functools.lru_cache(maxsize=4096)
+def _hit_correlations(overlap: float, share: float) -> Floats:
+    """Return the correlation of hits at every lag at which errors overlap: it does not depend on how many there are."""
+    lags = np.arange(1, math.ceil(overlap))
+    return _hit_correlation(np.maximum(0.0, 1.0 - lags / overlap), share)
 
 
 def _hit_correlation(rho: Floats, share: float) -> Floats:
