@@ -35,8 +35,7 @@ def forecast_of(pipeline: Pipeline, pair_id: str, as_of: dt.date | None, horizon
 
     @cache
     def observations() -> pd.DataFrame:
-        stored = pipeline.stored_observations(pair_id)
-        return stored if stored is not None else pipeline.ingest(pair_id, now=utc_now())["observations"]
+        return pipeline.look_up(pair_id, now=utc_now())
 
     stored_days = pipeline.snapshot_days(pair_id)
     day = as_of or (

@@ -26,6 +26,11 @@ def dagster_home(settings: Settings, environ: MutableMapping[str, str] = os.envi
     return Path(environ.get("DAGSTER_HOME") or settings.home / "dagster")
 
 
+def keep_pictures_in(home: Path, environ: MutableMapping[str, str] = os.environ) -> None:
+    """Point matplotlib's folder under the home; nothing is written until a picture is drawn."""
+    environ.setdefault("MPLCONFIGDIR", str(home / "cache" / "matplotlib"))
+
+
 def prepare_home(settings: Settings, environ: MutableMapping[str, str] = os.environ) -> Path:
     """Create the home folder and Dagster's below it, and point the environment there.
 
@@ -57,6 +62,6 @@ def prepare_home(settings: Settings, environ: MutableMapping[str, str] = os.envi
     environ["FOREX_HOME"] = str(settings.home)
     environ["DAGSTER_HOME"] = str(folder)
     environ.setdefault("NUMBA_CACHE_DIR", str(settings.home / "cache" / "numba"))
-    environ.setdefault("MPLCONFIGDIR", str(settings.home / "cache" / "matplotlib"))
+    keep_pictures_in(settings.home, environ)
     environ.setdefault("DAGSTER_CLI_ASSET_MATERIALIZE_MODULE_NAME", "forex_assets.definitions")
     return folder

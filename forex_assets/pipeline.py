@@ -68,6 +68,7 @@ class Pipeline:
         self.store = store if store is not None else SliceStore(settings.store_root)
         self.lifecycle = LifecycleStore(settings.home)
         self._recorded: set[str] = set()
+        self._looked_up: dict[str, pd.DataFrame] = {}
 
     # ---- facts -------------------------------------------------------------------------------------------------
 
@@ -104,6 +105,24 @@ class Pipeline:
         if not self.store.exists(schemas.OBSERVATIONS, pair_id, ()):
             return None
         return self.store.read(schemas.OBSERVATIONS, pair_id, [()])
+
+    def look_up(self, pair_id: str, *, now: pd.Timestamp) -> pd.DataFrame:
+        """Return the pair's observations without storing anything: the stored ones, else what the sources have.
+
+        What the sources answered is remembered, so that a forecast made on the spot sees the same drivers as one made
+        from the store.
+        """
+        stored = self.stored_observations(pair_id)
+        if stored is not None:
+            return stored
+        if pair_id not in self._looked_up:
+            self._looked_up[pair_id] = self.ingest(pair_id, now=now)["observations"]
+        return self._looked_up[pair_id]
+
+    def known_observations(self, pair_id: str) -> pd.DataFrame | None:
+        """Return the stored observations, else those looked up without being stored, else None."""
+        stored = self.stored_observations(pair_id)
+        return stored if stored is not None else self._looked_up.get(pair_id)
 
     def ingest(
         self, pair_id: str, *, now: pd.Timestamp, merge: bool = True, keep_raw: bool = True, **shared: Any

@@ -390,7 +390,7 @@ def pair_drivers(pipeline: Pipeline, pair_id: str) -> dict[str, DriverHistory]:
 
     pair = pipeline.settings.pair(pair_id)
     out: dict[str, DriverHistory] = {}
-    observations = pipeline.stored_observations(pair_id)
+    observations = pipeline.known_observations(pair_id)
     if observations is not None:
         rows = observations[observations["series"].isin(pair.drivers)]
         for name, part in rows.groupby("series", sort=True):

@@ -48,11 +48,10 @@ def fresh_frames(pipeline: Pipeline, pair_id: str, *, now: pd.Timestamp) -> Fram
     from forex_assets.market.asof import bars_as_of, data_hash
 
     horizons = pipeline.settings.horizons
-    observations = pipeline.stored_observations(pair_id)
-    if observations is not None and all(pipeline.store.exists(schemas.BACKTEST, pair_id, (name,)) for name in horizons):
+    is_stored = pipeline.store.exists(schemas.OBSERVATIONS, pair_id, ())
+    if is_stored and all(pipeline.store.exists(schemas.BACKTEST, pair_id, (name,)) for name in horizons):
         return stored_frames(pipeline, pair_id)
-    if observations is None:
-        observations = pipeline.ingest(pair_id, now=now, merge=False)["observations"]
+    observations = pipeline.look_up(pair_id, now=now)
     newest = pipeline.default_as_of(pair_id, now=now, observations=observations)
     bars = bars_as_of(observations, pipeline.settings.pair(pair_id), newest)
     if bars.empty:

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 found wanting or failed, 2 wrong use, 3 ready with reserva
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 from types import TracebackType
@@ -26,6 +27,8 @@ from forex_assets.cli import (
 from forex_assets.cli.common import report_error
 from forex_assets.cli.usage import UsageError, as_validation_error, is_help
 from forex_assets.errors import ForexError, StoreError
+from forex_assets.home import keep_pictures_in
+from forex_assets.settings import home_dir
 
 app = typer.Typer(
     name="forex",
@@ -64,6 +67,8 @@ def main() -> None:
         sys.excepthook = _readable_failure
     command = typer.main.get_command(app)
     try:
+        # Here, before any command: pictures are drawn by commands that only read, too, and matplotlib reads this once.
+        keep_pictures_in(home_dir(os.environ))
         sys.exit(command([item for item in arguments if item != DEBUG], prog_name="forex", standalone_mode=False))
     except UsageError as error:
         if is_help(error):

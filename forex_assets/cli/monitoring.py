@@ -95,11 +95,8 @@ def check(
 def _newest(pipeline: Pipeline, pair_id: str) -> dt.date:
     from forex_assets.pipeline import utc_now
 
-    stored = pipeline.stored_observations(pair_id)
-    observations = (
-        stored if stored is not None else pipeline.ingest(pair_id, now=utc_now(), merge=False)["observations"]
-    )
-    return pipeline.default_as_of(pair_id, now=utc_now(), observations=observations)
+    now = utc_now()
+    return pipeline.default_as_of(pair_id, now=now, observations=pipeline.look_up(pair_id, now=now))
 
 
 def _change(value: float) -> str:

@@ -33,7 +33,7 @@ from forex_assets.settings.catalogue import (
 from forex_assets.settings.chronos import ChronosSettings
 from forex_assets.settings.deployment import DeploymentSettings
 from forex_assets.settings.fields import CALENDARS, PAIR_ID
-from forex_assets.settings.loading import calendars_dir, load_settings, packaged_config_dir
+from forex_assets.settings.loading import calendars_dir, home_dir, load_settings, packaged_config_dir
 from forex_assets.settings.platform import (
     AlertSettings,
     BacktestSettings,
@@ -74,6 +74,7 @@ __all__ = [
     "Settings",
     "Target",
     "calendars_dir",
+    "home_dir",
     "load_settings",
     "packaged_config_dir",
 ]

@@ -42,6 +42,11 @@ def calendars_dir(environ: Mapping[str, str] | None = None) -> Path:
     return packaged_config_dir() / "calendars"
 
 
+def home_dir(environ: Mapping[str, str]) -> Path:
+    """Return the home folder: FOREX_HOME, else ``.forex`` in the working folder."""
+    return Path(environ.get("FOREX_HOME") or ".forex").expanduser().resolve()
+
+
 def load_settings(config_dir: Path | str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """Load settings from a configuration folder and the environment.
 
@@ -52,7 +57,7 @@ def load_settings(config_dir: Path | str | None = None, environ: Mapping[str, st
     """
     env = os.environ if environ is None else environ
     folder = Path(config_dir or env.get("FOREX_CONFIG_DIR") or packaged_config_dir()).expanduser().resolve()
-    home = Path(env.get("FOREX_HOME") or ".forex").expanduser().resolve()
+    home = home_dir(env)
     raw_data = env.get("FOREX_DATA_DIR")
     data_dir = Path(raw_data).expanduser().resolve() if raw_data else None
     if data_dir is not None and not data_dir.is_dir():

@@ -28,6 +28,8 @@ Forex = Callable[..., Said]
 def forex(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Forex:
     """Call ``forex`` with arguments against a fresh home, 80 columns wide."""
     monkeypatch.setenv("COLUMNS", "80")
+    # A command points it at its home; set here, so that it is as before when the test ends.
+    monkeypatch.setenv("MPLCONFIGDIR", str(home / "cache" / "matplotlib"))
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     factory = logging.getLogRecordFactory()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -38,6 +39,17 @@ def test_a_forecast_is_computed_on_the_spot_and_nothing_is_written(forex: Forex,
         assert low < row["active"]["interval_80"][0] < row["active"]["mean"] < row["active"]["interval_80"][1] < high
         assert row["random_walk"]["model"] == "random_walk"
     assert _files(home) == []
+
+
+def test_what_draws_pictures_is_pointed_at_the_home_by_every_command(
+    forex: Forex, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MPLCONFIGDIR")
+    forex("status")
+    assert os.environ["MPLCONFIGDIR"] == str(home / "cache" / "matplotlib")
+    monkeypatch.setenv("MPLCONFIGDIR", "of the user's own choice")
+    forex("status")
+    assert os.environ["MPLCONFIGDIR"] == "of the user's own choice"
 
 
 def test_a_forecast_reads_well_and_says_that_it_is_not_stored(forex: Forex) -> None:
