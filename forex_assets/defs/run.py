@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 from collections.abc import Callable, Sequence
@@ -260,6 +261,19 @@ def run_panel(runner: Runner, as_of: dt.date | None, progress: Progress | None =
     return None
 
 
+def release_memory() -> None:
+    """Hand freed memory back to the system: what one pair's backtest took must not add up over the pairs."""
+    import ctypes
+    import gc
+
+    import pyarrow as pa
+
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    with contextlib.suppress(OSError, AttributeError):  # only glibc has it
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 def run_pairs(
     settings: Settings,
     pair_ids: Sequence[str],
@@ -280,9 +294,10 @@ def run_pairs(
         # Temporary files of a writer that was killed; a living one is younger than this.
         runner.pipeline.store.sweep(older_than=dt.timedelta(hours=1), now=utc_now().to_pydatetime())
         note = run_panel(runner, as_of, progress)
-        outcomes = [
-            run_pair(runner, pair_id, as_of=as_of, days=days, progress=progress, force=force) for pair_id in pair_ids
-        ]
+        outcomes = []
+        for pair_id in pair_ids:
+            outcomes.append(run_pair(runner, pair_id, as_of=as_of, days=days, progress=progress, force=force))
+            release_memory()
         if note:
             for outcome in outcomes:
                 outcome.notes.append(note)

@@ -30,6 +30,8 @@ NEWEST_ONLY = frozenset({BARS.name, *(table.name for table in PANEL_FITS)})
 """Tables whose every slice repeats the whole history: only the newest slice of each pair is published."""
 
 _BATCH = 500
+#: Rows held at once: a few backtests are as many as thousands of forecasts.
+_BATCH_ROWS = 50_000
 _SQL_TYPES: dict[Kind, str] = {
     "date": "DATE",
     "instant": "TIMESTAMP WITH TIME ZONE",
@@ -149,7 +151,7 @@ def _fill(
                 if item.rows is not None and item.rows.num_rows:
                     batch.append(item.rows)
                     counts[table.name] += item.rows.num_rows
-                if len(batch) >= _BATCH:
+                if len(batch) >= _BATCH or sum(rows.num_rows for rows in batch) >= _BATCH_ROWS:
                     _insert(connection, table, batch)
         _insert(connection, table, batch)
     _create(connection, SLICES)
