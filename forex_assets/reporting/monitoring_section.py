@@ -32,6 +32,11 @@ TEXT: dict[str, tuple[str, str]] = {
         "{fired} rules fire, {clear} are clear, {unknown} cannot tell. “Cannot tell” never means that all is well.",
     ),
     "monitor": ("Monitor", "Monitor"),
+    "monitor.performance": ("Desempeño", "Performance"),
+    "monitor.drift": ("Deriva", "Drift"),
+    "monitor.regime": ("Régimen", "Regime"),
+    "monitor.shock": ("Sacudidas de mercado", "Market shocks"),
+    "monitor.data_quality": ("Calidad de los datos", "Data quality"),
     "fired": ("Dispara", "Fires"),
     "clear": ("En calma", "Clear"),
     "unknown": ("No puede juzgar", "Cannot tell"),
@@ -128,7 +133,7 @@ def _states(rows: pd.DataFrame, text: dict[str, str]) -> Markup:
     head = Markup("").join(Markup('<th scope="col" class="num">{}</th>').format(text[state]) for state in states)
     body = Markup("").join(
         Markup('<tr><th scope="row">{}</th>{}</tr>').format(
-            monitor,
+            text.get(f"monitor.{monitor}", str(monitor)),
             Markup("").join(Markup('<td class="num">{}</td>').format(int(row.get(state, 0))) for state in states),
         )
         for monitor, row in table.iterrows()
