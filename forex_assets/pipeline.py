@@ -69,6 +69,7 @@ class Pipeline:
         self.lifecycle = LifecycleStore(settings.home)
         self._recorded: set[str] = set()
         self._looked_up: dict[str, pd.DataFrame] = {}
+        self._looked_up_index: pd.DataFrame | None = None
 
     # ---- facts -------------------------------------------------------------------------------------------------
 
@@ -123,6 +124,18 @@ class Pipeline:
         """Return the stored observations, else those looked up without being stored, else None."""
         stored = self.stored_observations(pair_id)
         return stored if stored is not None else self._looked_up.get(pair_id)
+
+    def looked_up_index(self, pair_id: str) -> pd.DataFrame | None:
+        """Return the panel's volatility index for a pair that was looked up, made once; None where it serves nothing.
+
+        It serves only beside VIX.
+        """
+        observations = self._looked_up.get(pair_id)
+        if observations is None or not (observations["series"] == pooled.VIX).any():
+            return None
+        if self._looked_up_index is None:
+            self._looked_up_index = pooled.fresh_index(self, now=utc_now())
+        return self._looked_up_index
 
     def ingest(
         self, pair_id: str, *, now: pd.Timestamp, merge: bool = True, keep_raw: bool = True, **shared: Any

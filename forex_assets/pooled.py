@@ -196,9 +196,17 @@ def driver(frame: pd.DataFrame, name: str, calendar: str = "FX") -> DriverHistor
 
 def index(pipeline: Pipeline) -> pd.DataFrame:
     """Return the panel's volatility index from its stored prices; empty without VIX, beside which alone it serves."""
+    return _index_of(pipeline, stored_bars(pipeline))
+
+
+def fresh_index(pipeline: Pipeline, *, now: pd.Timestamp) -> pd.DataFrame:
+    """Return the same from what the sources have, storing nothing; it takes seconds."""
+    return _index_of(pipeline, bars(pipeline, now=now))
+
+
+def _index_of(pipeline: Pipeline, frame: pd.DataFrame) -> pd.DataFrame:
     from forex_assets.forecasting.panel.index import panel_index
 
-    frame = stored_bars(pipeline)
     rows = []
     if (frame["series"] == VIX).any():
         for name, item in panel_index(histories(frame)).items():
@@ -404,6 +412,7 @@ def pair_drivers(pipeline: Pipeline, pair_id: str) -> dict[str, DriverHistory]:
                 None if part["withdrawn_at"].isna().all() else _naive(part["withdrawn_at"]),
             )
     table = read(pipeline, PANEL_INDEX, ())
+    table = table if table is not None else pipeline.looked_up_index(pair_id)
     if table is not None:
         for name in table["series"].unique():
             item = driver(table, str(name))

@@ -20,7 +20,9 @@ from forex_assets.forecasting.ensemble.learn import EnsembleConfig
 from forex_assets.forecasting.panel import build
 from forex_assets.forecasting.panel.features import INDEX_FEATURES, Market
 from forex_assets.forecasting.panel.fit import PanelConfig
+from forex_assets.pipeline import Pipeline
 from forex_assets.schemas.panel import PANEL_BARS, PANEL_FITS, PANEL_INDEX, PANEL_WEIGHTS
+from forex_assets.settings import load_settings
 from forex_assets_tests.defs.world import World, settings_of, small_config
 
 NOW = pd.Timestamp("2031-06-14 12:00", tz="UTC")
@@ -78,20 +80,60 @@ def test_a_month_the_package_does_not_ship_keeps_its_rows_where_prices_end_befor
     assert frames["panel_weights"]["weight"].equals(shipped["panel_weights"]["weight"])
 
 
-def test_a_later_month_is_learned_from_the_stored_prices_and_serves_from_its_first_day(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: World
-) -> None:
-    """Four pairs, cheap choices: the same code that learns the whole panel."""
+def _four_pairs_and_vix(world: World) -> pd.DataFrame:
     frame = pooled.stored_bars(world.pipeline)
     kept = frame[frame["series"].isin(["usdclp", "usdzar", "usdmxn", "usdeur"]) & (frame["event_date"] >= "2012-01-01")]
     vix = kept[kept["series"] == "usdeur"].assign(series="vix")
     vix = vix.assign(
         value=18 + 4 * np.sin(np.arange(len(vix)) / 40), available_at=vix["available_at"] + pd.Timedelta("1h")
     )
+    return pd.concat([kept, vix], ignore_index=True)
+
+
+@pytest.mark.capability("A01")
+def test_a_pair_looked_up_without_storing_has_its_drivers_and_the_index_beside_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch, world: World
+) -> None:
+    prices = _four_pairs_and_vix(world)
+    pipeline = Pipeline(load_settings())
+    vix = prices[prices["series"] == "vix"]
+    observations = pd.DataFrame(
+        {
+            "series": "vix",
+            "event_time": vix["event_date"].dt.tz_localize("UTC"),
+            "available_at": vix["available_at"],
+            "value": vix["value"],
+            "withdrawn_at": pd.Series(pd.NaT, index=vix.index, dtype="datetime64[us, UTC]"),
+        }
+    )
+    asked: list[str] = []
+    monkeypatch.setattr(Pipeline, "ingest", lambda self, pair, now: {"observations": observations})
+
+    def bars(pipeline: Pipeline, *, now: pd.Timestamp) -> pd.DataFrame:
+        asked.append("panel")
+        return prices
+
+    monkeypatch.setattr(pooled, "bars", bars)
+    assert pooled.pair_drivers(pipeline, "eurusd") == {}
+    pipeline.look_up("eurusd", now=NOW)
+    assert asked == []  # made when a model may look at it, not before
+    for _ in range(2):
+        drivers = pooled.pair_drivers(pipeline, "eurusd")
+        assert set(drivers) == {"vix", *INDEX_FEATURES}
+        assert Market.of(drivers) is not None
+    assert asked == ["panel"]
+    assert pipeline.store.pairs() == []
+
+
+def test_a_later_month_is_learned_from_the_stored_prices_and_serves_from_its_first_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: World
+) -> None:
+    """Four pairs, cheap choices: the same code that learns the whole panel."""
+    prices = _four_pairs_and_vix(world)
     config = small_config(tmp_path / "configs")
     with dg.DagsterInstance.ephemeral() as instance:
         other = World(settings_of(config, tmp_path / "home"), instance)
-        pooled.write(other.pipeline, PANEL_BARS, (), pd.concat([kept, vix], ignore_index=True))
+        pooled.write(other.pipeline, PANEL_BARS, (), prices)
         pooled.write(other.pipeline, PANEL_INDEX, (), pooled.index(other.pipeline))
         index = pooled.read(other.pipeline, PANEL_INDEX, ())
         assert index is not None

@@ -12,18 +12,34 @@ from typing import Any
 import httpx
 import pytest
 
+from forex_assets import schemas
 from forex_assets.defs.partitions import DAY, HORIZON
 from forex_assets.pipeline import Pipeline
 from forex_assets.settings import load_settings
+from forex_assets.store.slices import SliceStore
 from forex_assets_tests.e2e.browser import Page, browser, until
 from forex_assets_tests.e2e.conftest import FOREX, Host, Made, copy_of, end_group
 
 START_LIMIT_S = 180.0
 RUN_LIMIT_S = 180.0
-GROUPS = ("market_data", "forecasts", "backtest", "evaluation", "reports")
-PER_PAIR = {
+PAIR_GROUPS = {
+    "market_data": {"observations", "source_status", "quarantine", "bars", "drivers"},
+    "forecasts": {"active_config", "forecast", "interval_calibration", "calibration"},
+    "backtest": {"backtest"},
+    "evaluation": {"evaluation", "performance_report", "model_comparison", "reliability", "performance_slices"},
+    "monitoring": {"findings", "drift_report", "regime_report", "readiness"},
+    "optimization": {"trigger_report", "candidate_config", "validation_report"},
+    "deployment": {"deployed_config", "post_deployment_health"},
+    "reports": {"desk_report", "weekly_validation"},
+}
+PANEL = {
+    "bars", "volatility_index", "volatility_regression", "pair_widths", "error_shape", "ensemble_weights",
+    "ensemble_corrections",
+}  # fmt: skip
+GROUPS = (*PAIR_GROUPS, "panel")
+UPSTREAM_OF_REPORT = {
     "observations", "source_status", "quarantine", "bars", "drivers", "active_config", "forecast", "backtest",
-    "interval_calibration", "evaluation", "performance_report", "desk_report",
+    "evaluation", "performance_report", "desk_report",
 }  # fmt: skip
 
 
@@ -114,18 +130,24 @@ def test_every_asset_is_there_with_group_description_columns_and_owner(ui: Ui) -
           dependencyKeys { path } } }"""
     )["assetNodes"]
     by_key = {tuple(node["assetKey"]["path"]): node for node in nodes}
-    pairs = {key[0] for key in by_key if len(key) == 2}
-    assert pairs == {"usdclp", "eurusd", "usdclp_close", "usdzar"}
-    assert set(by_key) == {(pair, name) for pair in pairs for name in PER_PAIR} | {("warehouse",)}
-    assert {node["groupName"] for node in nodes} == set(GROUPS)
+    expected: dict[tuple[str, ...], str] = {
+        (pair, name): group
+        for pair in ("usdclp", "eurusd", "usdclp_close", "usdzar")
+        for group, names in PAIR_GROUPS.items()
+        for name in names
+    }
+    expected |= {("panel", name): "panel" for name in PANEL} | {("warehouse",): "reports"}
+    assert {key: node["groupName"] for key, node in by_key.items()} == expected
     for key, node in by_key.items():
         assert node["description"], key
+        if not node["isObservable"]:
+            assert node["owners"] == [{"team": "fx-desk"}], key
         if len(key) == 2 and not node["isObservable"]:
-            assert node["owners"] == [{"team": "fx-desk"}]
             (schema,) = (
                 entry["schema"] for entry in node["metadataEntries"] if entry["label"] == "dagster/column_schema"
             )
-            assert all(column["description"] for column in schema["columns"])
+            assert schema["columns"], key
+            assert all(column["description"] for column in schema["columns"]), key
     assert ["usdclp", "bars"] in [key["path"] for key in by_key["usdclp", "forecast"]["dependencyKeys"]]
 
 
@@ -224,7 +246,7 @@ def test_the_lineage_page_shows_the_groups(ui: Ui, page: Page, tmp_path: Path) -
 
 def test_every_asset_of_the_pair_is_drawn_upstream_of_its_report(ui: Ui, page: Page) -> None:
     page.open(f"{ui.address}/assets/usdclp/desk_report?view=lineage&lineageScope=upstream&lineageDepth=6")
-    names = sorted(PER_PAIR - {"interval_calibration"})  # drawn with an ellipsis
+    names = sorted(UPSTREAM_OF_REPORT)  # interval_calibration is drawn with an ellipsis
     text = page.text_with(*names)
     assert [name for name in names if name not in text] == []
 
@@ -246,7 +268,9 @@ def test_the_forecast_page_shows_description_columns_and_partitions(ui: Ui, page
 
 def test_the_desk_report_page_shows_the_summary_table(ui: Ui, page: Page) -> None:
     page.open(f"{ui.address}/assets/usdclp/desk_report?view=partitions&partition=2025-06-13")
-    words = ("Target date", "95% range", "834.62 to 1,042.99", "Good", "fan_chart")
+    rows = SliceStore(str(ui.host.home / "store")).read(schemas.FORECAST, "usdclp", [("90d", "2025-06-13")])
+    (deployed,) = rows.loc[rows["is_target"] & rows["is_active"]].itertuples()
+    words = ("Target date", "95% range", f"{deployed.q025:,.2f} to {deployed.q975:,.2f}", "Good", "fan_chart")
     text = page.text_with(*words)
     assert [word for word in words if word not in text] == []
     width = page.evaluate(
