@@ -131,8 +131,9 @@ def test_a_step_by_the_daemon_is_a_finished_run_that_its_sensor_launched(
 @pytest.mark.parametrize("stubborn", [False, True])
 def test_the_daemon_is_ended_even_when_it_does_not_listen(stubborn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop_daemon, "_END_LIMIT_S", 0.5 if stubborn else 10.0)
-    ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN); " if stubborn else ""
-    code = f"import signal, time; {ignore}print('up', flush=True); time.sleep(60)"
+    # Said either way: a process inherits what its parent ignores.
+    wish = "SIG_IGN" if stubborn else "SIG_DFL"
+    code = f"import signal, time; signal.signal(signal.SIGTERM, signal.{wish}); print('up', flush=True); time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"
