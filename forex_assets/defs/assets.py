@@ -83,3 +83,8 @@ def describe_slices(context: dg.AssetExecutionContext, key: dg.AssetKey, frames:
             metadata["config_hash"] = str(frame["config_hash"].iloc[0])
         partition = partition_key(store_key) if store_key else None
         context.add_asset_metadata(metadata, asset_key=key, partition_key=partition)
+
+
+def say(context: dg.AssetExecutionContext, partition: str, name: str, text: str) -> None:
+    """Attach Markdown to one materialised partition, for people to read in the UI."""
+    context.add_asset_metadata({name: dg.MetadataValue.md(text)}, asset_key=context.asset_key, partition_key=partition)

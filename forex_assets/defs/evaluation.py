@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors
+from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors, say
 from forex_assets.defs.forecasts import ALL_DAYS, AsOfConfig
 from forex_assets.defs.partitions import day_by_horizon, horizons
 from forex_assets.pipeline import Pipeline
@@ -61,11 +61,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
                 frames[(horizon,)] = pipeline.performance(pair.id, horizon, rows, as_of=config.day())
         describe_slices(context, context.asset_key, frames)
         for (horizon,), frame in frames.items():
-            context.add_asset_metadata(
-                {"scores": dg.MetadataValue.md(scores_markdown(frame))},
-                asset_key=context.asset_key,
-                partition_key=horizon,
-            )
+            say(context, horizon, "scores", scores_markdown(frame))
         return frames
 
     @dg.multi_asset(

@@ -9,7 +9,7 @@ import pandas as pd
 
 from forex_assets.clock import AsOf
 from forex_assets.defs import jobs
-from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors
+from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors, say
 from forex_assets.defs.forecasts import ALL_DAYS
 from forex_assets.defs.partitions import business_days
 from forex_assets.pipeline import Pipeline
@@ -33,14 +33,18 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
         dg.AssetDep([pair.id, "evaluation"], partition_mapping=ALL_DAYS),
     ]
 
+    shared: dict[str, Any] = {
+        "partitions_def": days,
+        "deps": deps,
+        "backfill_policy": SINGLE_RUN,
+        "io_manager_key": SLICE_IO,
+        "freshness_policy": dg.FreshnessPolicy.time_window(fail_window=MAX_AGE),
+    }
+
     @dg.asset(
         name="findings",
         key_prefix=pair.id,
-        partitions_def=days,
-        deps=deps,
-        backfill_policy=SINGLE_RUN,
-        io_manager_key=SLICE_IO,
-        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=MAX_AGE),
+        **shared,
         **asset_options(pair, "findings", GROUP),
     )
     def findings(context: dg.AssetExecutionContext) -> Any:
@@ -51,19 +55,13 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
             frames = findings_of(pipeline, stored_frames(pipeline, pair.id), _days(context))
         describe_slices(context, context.asset_key, frames)
         for (day,), frame in list(frames.items())[-5:]:
-            context.add_asset_metadata(
-                {"fired": dg.MetadataValue.md(findings_markdown(frame))}, asset_key=context.asset_key, partition_key=day
-            )
+            say(context, day, "fired", findings_markdown(frame))
         return frames
 
     @dg.asset(
         name="drift_report",
         key_prefix=pair.id,
-        partitions_def=days,
-        deps=deps,
-        backfill_policy=SINGLE_RUN,
-        io_manager_key=SLICE_IO,
-        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=MAX_AGE),
+        **shared,
         **asset_options(pair, "drift_report", GROUP),
     )
     def drift_report(context: dg.AssetExecutionContext) -> Any:

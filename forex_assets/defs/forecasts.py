@@ -9,7 +9,7 @@ import dagster as dg
 import pandas as pd
 
 from forex_assets.defs import panel
-from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors
+from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors, say
 from forex_assets.defs.partitions import DAY, HORIZON, day_by_horizon, horizons, store_key
 from forex_assets.pipeline import Pipeline
 from forex_assets.settings import PairSpec
@@ -73,7 +73,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition | dg.S
             }
         describe_slices(context, context.asset_key, frames)
         for (horizon,), frame in frames.items():
-            _add_table(context, horizon, "origins", origins_markdown(frame))
+            say(context, horizon, "origins", origins_markdown(frame))
         return frames
 
     @dg.asset(
@@ -95,7 +95,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition | dg.S
             }
         describe_slices(context, context.asset_key, frames)
         for (horizon,), frame in frames.items():
-            _add_table(context, horizon, "newest_factors", factors_markdown(frame))
+            say(context, horizon, "newest_factors", factors_markdown(frame))
         return frames
 
     @dg.asset(
@@ -165,7 +165,3 @@ def _markdown(table: pd.DataFrame) -> str:
         return "none yet"
     days = table.select_dtypes("datetime").columns
     return str(table.assign(**{name: table[name].dt.strftime("%Y-%m-%d") for name in days}).to_markdown(index=False))
-
-
-def _add_table(context: dg.AssetExecutionContext, partition: str, name: str, text: str) -> None:
-    context.add_asset_metadata({name: dg.MetadataValue.md(text)}, asset_key=context.asset_key, partition_key=partition)

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from forex_assets import schemas
 from forex_assets.defs import jobs
-from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors
+from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors, say
+from forex_assets.defs.forecasts import ALL_DAYS
 from forex_assets.defs.partitions import horizons
 from forex_assets.defs.sensors import in_progress
 from forex_assets.lifecycle.ledger import Entry
@@ -47,15 +48,14 @@ class SearchConfig(dg.Config):
 def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
     """Return the optimisation assets of one pair."""
     by_horizon = horizons(pipeline.settings)
-    every_day = dg.AllPartitionMapping()
 
     @dg.asset(
         name="trigger_report",
         key_prefix=pair.id,
         partitions_def=by_horizon,
         deps=[
-            dg.AssetDep([pair.id, "findings"], partition_mapping=every_day),
-            dg.AssetDep([pair.id, "drift_report"], partition_mapping=every_day),
+            dg.AssetDep([pair.id, "findings"], partition_mapping=ALL_DAYS),
+            dg.AssetDep([pair.id, "drift_report"], partition_mapping=ALL_DAYS),
             [pair.id, "performance_report"],
         ],
         backfill_policy=SINGLE_RUN,
@@ -80,7 +80,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
                 frames[(horizon,)] = trigger_frame(pipeline, report)
         describe_slices(context, context.asset_key, frames)
         for (horizon,), frame in frames.items():
-            _say(context, horizon, "why", trigger_markdown(frame))
+            say(context, horizon, "why", trigger_markdown(frame))
         return frames
 
     @dg.asset(
@@ -89,7 +89,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
         partitions_def=by_horizon,
         deps=[
             [pair.id, "trigger_report"],
-            dg.AssetDep([pair.id, "bars"], partition_mapping=every_day),
+            dg.AssetDep([pair.id, "bars"], partition_mapping=ALL_DAYS),
             [pair.id, "active_config"],
         ],
         backfill_policy=SINGLE_RUN,
@@ -117,8 +117,8 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
                     progress=_progress(context),
                 )
                 frames[(horizon,)] = candidate_frame(pipeline, report)
-                _say(context, horizon, "search", search_markdown(report.table))
-                _say(context, horizon, "result", "\n".join(f"- {reason}" for reason in report.reasons))
+                say(context, horizon, "search", search_markdown(report.table))
+                say(context, horizon, "result", "\n".join(f"- {reason}" for reason in report.reasons))
         describe_slices(context, context.asset_key, frames)
         return frames
 
@@ -126,7 +126,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
         name="validation_report",
         key_prefix=pair.id,
         partitions_def=by_horizon,
-        deps=[[pair.id, "candidate_config"], dg.AssetDep([pair.id, "bars"], partition_mapping=every_day)],
+        deps=[[pair.id, "candidate_config"], dg.AssetDep([pair.id, "bars"], partition_mapping=ALL_DAYS)],
         output_required=False,
         backfill_policy=SINGLE_RUN,
         io_manager_key=SLICE_IO,
@@ -147,7 +147,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
                     continue
                 report = validate(pipeline, version, as_of=version.data_cutoff, now=now)
                 frames[(horizon,)] = validation_frame(pipeline, report, version.data_hash)
-                _say(context, horizon, "gate", gate_markdown(frames[(horizon,)]))
+                say(context, horizon, "gate", gate_markdown(frames[(horizon,)]))
         if len(frames) == len(context.partition_keys):
             describe_slices(context, context.asset_key, frames)
             yield dg.Output(frames)
@@ -375,10 +375,6 @@ def _day(entry: Entry | None) -> str:
 
 
 # ---- what people read ---------------------------------------------------------------------------------------------
-
-
-def _say(context: dg.AssetExecutionContext, partition: str, name: str, text: str) -> None:
-    context.add_asset_metadata({name: dg.MetadataValue.md(text)}, asset_key=context.asset_key, partition_key=partition)
 
 
 def _progress(context: dg.AssetExecutionContext) -> Any:

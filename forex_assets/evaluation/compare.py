@@ -20,6 +20,7 @@ from forex_assets.evaluation.grid import ScoreGrid
 from forex_assets.evaluation.inference import (
     MIN_EFFECTIVE_FOR_RATIO,
     Floats,
+    clopper_pearson,
     effective_n,
     overlap_rows,
     share_interval,
@@ -101,19 +102,6 @@ def reliability(grid: ScoreGrid, *, as_of: np.datetime64, active_model: str) -> 
         )
     frame = pd.concat(frames, ignore_index=True)
     return frame.assign(pair=grid.pair, horizon=grid.horizon, as_of=pd.Timestamp(as_of))[RELIABILITY_COLUMNS]
-
-
-def clopper_pearson(share: Floats, trials: Floats | float) -> tuple[Floats, Floats]:
-    """Return both ends of the 95% interval of shares at effective numbers of trials, vectorised; NaN stays NaN."""
-    from scipy.special import betaincinv
-
-    share = np.asarray(share, dtype=np.float64)
-    trials = np.maximum(np.broadcast_to(np.asarray(trials, dtype=np.float64), share.shape), 1e-9)
-    hits, misses = share * trials, (1.0 - share) * trials
-    low = np.where(hits <= 1e-12, 0.0, betaincinv(np.maximum(hits, 1e-12), misses + 1.0, 0.025))
-    high = np.where(misses <= 1e-12, 1.0, betaincinv(hits + 1.0, np.maximum(misses, 1e-12), 0.975))
-    unknown = np.isnan(share)
-    return np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)
 
 
 def _plain(grid: ScoreGrid, column: int) -> dict[str, Any]:

@@ -161,8 +161,8 @@ def share_interval(hits: npt.ArrayLike, overlap: float, order_dates: npt.ArrayLi
     _check_overlap(rows)
     share = float(values.mean())
     effective = _effective_trials(values[order], rows, spacing, share)
-    low, high = _clopper_pearson(share, effective)
-    return Interval(share, low, high, n, effective)
+    low, high = clopper_pearson(share, effective)
+    return Interval(share, float(low), float(high), n, effective)
 
 
 def ratio_interval(
@@ -412,15 +412,18 @@ def _speaking_stretches(excess: Floats, overlap: float) -> Floats:
     return np.asarray((totals**2).sum(axis=0) ** 2 / (totals**4).sum(axis=0), dtype=np.float64)
 
 
-def _clopper_pearson(share: float, trials: float) -> tuple[float, float]:
+def clopper_pearson(share: npt.ArrayLike, trials: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Return both ends of the 95% interval of shares at effective numbers of trials, vectorised; NaN stays NaN."""
     from scipy.special import betaincinv
 
     tail = (1.0 - CONFIDENCE) / 2.0
-    hits = share * trials
-    misses = trials - hits
-    low = 0.0 if hits <= 1e-12 else float(betaincinv(hits, misses + 1.0, tail))
-    high = 1.0 if misses <= 1e-12 else float(betaincinv(hits + 1.0, misses, 1.0 - tail))
-    return low, high
+    share = np.asarray(share, dtype=np.float64)
+    trials = np.maximum(np.broadcast_to(np.asarray(trials, dtype=np.float64), share.shape), 1e-9)
+    hits, misses = share * trials, (1.0 - share) * trials
+    low = np.where(hits <= 1e-12, 0.0, betaincinv(np.maximum(hits, 1e-12), misses + 1.0, tail))
+    high = np.where(misses <= 1e-12, 1.0, betaincinv(hits + 1.0, np.maximum(misses, 1e-12), 1.0 - tail))
+    unknown = np.isnan(share)
+    return np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)
 
 
 def _student_t(freedom: Floats) -> Floats:

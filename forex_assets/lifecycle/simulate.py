@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from forex_assets.errors import ValidationError
-from forex_assets.evaluation.compare import clopper_pearson
+from forex_assets.evaluation.inference import clopper_pearson
 from forex_assets.forecasting.contract import Floats
 from forex_assets.forecasting.registry import ModelChoice
 from forex_assets.lifecycle import gate
@@ -55,8 +55,8 @@ class Rate:
     @property
     def interval(self) -> tuple[float, float]:
         """Clopper-Pearson, 95%."""
-        low, high = clopper_pearson(np.array([self.share]), float(self.n))
-        return float(low[0]), float(high[0])
+        low, high = clopper_pearson(self.share, self.n)
+        return float(low), float(high)
 
     def row(self) -> dict[str, float]:
         """Return the rate as plain values."""

@@ -6,10 +6,8 @@ learned on the panel; :func:`using` puts others in force for a block of code.
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +18,7 @@ from forex_assets.errors import DataError
 from forex_assets.forecasting.contract import Dates, Floats
 from forex_assets.forecasting.panel.artefacts import EMBEDDED_DIR, PLAIN, VARIANTS
 from forex_assets.forecasting.panel.features import NOMINAL_STEPS
+from forex_assets.forecasting.panel.shipped import InForce, read_tables, write_tables
 from forex_assets.schemas import Table
 from forex_assets.schemas.panel import bare
 
@@ -167,15 +166,7 @@ class EnsembleFit:
 
     def save(self, folder: Path) -> None:
         """Write the tables as ``<table>.csv.gz``, the same bytes for the same tables."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, frame in self.frames.items():
-            frame.to_csv(
-                folder / f"{name}.csv.gz",
-                index=False,
-                float_format="%.6g",
-                date_format="%Y-%m-%d",
-                compression={"method": "gzip", "mtime": 0},
-            )
+        write_tables(folder, self.frames)
 
     @classmethod
     def load(cls, folder: Path, events: Mapping[str, Dates] | None = None) -> EnsembleFit:
@@ -186,18 +177,7 @@ class EnsembleFit:
         DataError
             When a table is missing or unreadable.
         """
-        import pandas as pd
-
-        frames = []
-        for table in TABLES:
-            path = folder / f"{table.name}.csv.gz"
-            try:
-                frames.append(pd.read_csv(path, parse_dates=["valid_from", "learned_through"]))
-            except (OSError, ValueError, EOFError) as error:
-                raise DataError(
-                    f"Ensemble: {path.name} cannot be read: {error}.",
-                    remedy="run python -m forex_assets.forecasting.panel.build, or reinstall the package.",
-                ) from error
+        frames = read_tables(folder, TABLES, "Ensemble")
         return cls(frames[0], frames[1], events)
 
 
@@ -207,19 +187,6 @@ def embedded() -> EnsembleFit:
     return EnsembleFit.load(EMBEDDED_DIR)
 
 
-_current: contextvars.ContextVar[EnsembleFit | None] = contextvars.ContextVar("ensemble_fit", default=None)
-
-
-def current() -> EnsembleFit:
-    """Return the fit in force: that of :func:`using`, else the shipped one."""
-    return _current.get() or embedded()
-
-
-@contextlib.contextmanager
-def using(fit: EnsembleFit) -> Iterator[EnsembleFit]:
-    """Put a fit in force for a block of code."""
-    token = _current.set(fit)
-    try:
-        yield fit
-    finally:
-        _current.reset(token)
+_in_force = InForce("ensemble_fit", embedded)
+current = _in_force.current
+using = _in_force.using

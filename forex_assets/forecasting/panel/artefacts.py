@@ -8,10 +8,7 @@ where a price history brings the drivers along.
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +20,7 @@ from forex_assets.errors import DataError
 from forex_assets.forecasting.contract import Dates, Floats, Ints
 from forex_assets.forecasting.models.rw_blend import shape_scores
 from forex_assets.forecasting.panel.features import MARKET_FEATURES, NOMINAL_STEPS, OWN_FEATURES
+from forex_assets.forecasting.panel.shipped import InForce, read_tables, write_tables
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.schemas import Table
 from forex_assets.schemas.panel import bare
@@ -154,15 +152,7 @@ class PanelFit:
 
     def save(self, folder: Path) -> None:
         """Write the three tables as ``<table>.csv.gz``, the same bytes for the same tables."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, frame in self.frames.items():
-            frame.to_csv(
-                folder / f"{name}.csv.gz",
-                index=False,
-                float_format="%.6g",
-                date_format="%Y-%m-%d",
-                compression={"method": "gzip", "mtime": 0},
-            )
+        write_tables(folder, self.frames)
 
     @classmethod
     def load(cls, folder: Path) -> PanelFit:
@@ -173,18 +163,7 @@ class PanelFit:
         DataError
             When a table is missing or unreadable.
         """
-        import pandas as pd
-
-        frames = []
-        for table in TABLES:
-            path = folder / f"{table.name}.csv.gz"
-            try:
-                frames.append(pd.read_csv(path, parse_dates=["valid_from", "learned_through"]))
-            except (OSError, ValueError, EOFError) as error:
-                raise DataError(
-                    f"Pooled fits: {path.name} cannot be read: {error}.",
-                    remedy="run python -m forex_assets.forecasting.panel.build, or reinstall the package.",
-                ) from error
+        frames = read_tables(folder, TABLES, "Pooled fits")
         return cls(frames[0], frames[1], frames[2])
 
 
@@ -204,22 +183,9 @@ def embedded() -> PanelFit:
     return PanelFit.load(EMBEDDED_DIR)
 
 
-_current: contextvars.ContextVar[PanelFit | None] = contextvars.ContextVar("panel_fit", default=None)
-
-
-def current() -> PanelFit:
-    """Return the fits in force: those of :func:`using`, else the shipped ones."""
-    return _current.get() or embedded()
-
-
-@contextlib.contextmanager
-def using(fit: PanelFit) -> Iterator[PanelFit]:
-    """Put fits in force for a block of code."""
-    token = _current.set(fit)
-    try:
-        yield fit
-    finally:
-        _current.reset(token)
+_in_force = InForce("panel_fit", embedded)
+current = _in_force.current
+using = _in_force.using
 
 
 def between_tenors(steps: Ints) -> tuple[npt.NDArray[np.intp], Floats]:
