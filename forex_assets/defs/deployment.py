@@ -131,21 +131,21 @@ def due_horizons(
     pipeline: Pipeline, pair_id: str, names: Sequence[str], now: dt.datetime
 ) -> dict[str, tuple[str, str]]:
     """Return the horizons whose version is to be watched now: why, and a run key that no earlier request had."""
-    deployer = deployment.deployer_of(pipeline)
-    scope = Subject.forecast(pair_id, names[0]).scope
-    if not any(item.probation for item in deployer.store.state(scope).subjects.values()):
+    store, policy = pipeline.lifecycle, pipeline.settings.deployment.probation.technical
+    state = store.state(Subject.forecast(pair_id, names[0]).scope)
+    if not any(item.probation for item in state.subjects.values()):
         return {}
     days = pipeline.snapshot_days(pair_id)
     found = {}
     for horizon in names:
         subject = Subject.forecast(pair_id, horizon)
-        pointers = deployer.store.of(subject)
+        pointers = state.of(subject)
         if not pointers.probation:
             continue
-        watch = read_watch(deployer.store.root, subject, pointers)
+        watch = read_watch(store.root, subject, pointers)
         base = f"{subject.key}-{watch.generation}"
         # The minute is part of the key: a run that died before it wrote anything is asked for again.
-        if why := due(deployer, subject, now):
+        if why := due(watch, now, policy):
             found[horizon] = (why, f"{base}-check-{watch.checks}-{now:%Y%m%dT%H%M}")
         elif watch.technical == "passed" and days:
             written = _newest_evaluation(pipeline, subject)

@@ -11,6 +11,9 @@ from typing import Any
 
 from forex_assets.errors import ValidationError
 
+#: Hexadecimal digits of the hash that names a value.
+HASH_DIGITS = 16
+
 
 def plain(value: Any, where: str = "value") -> Any:
     """Return ``value`` as plain JSON values: mappings, lists, texts, finite numbers, booleans, None.
@@ -46,7 +49,12 @@ def plain(value: Any, where: str = "value") -> Any:
 
 def canonical(value: Any) -> bytes:
     """Return the one spelling of a value: sorted keys, no blanks, ASCII."""
-    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    return spelled(plain(value))
+
+
+def spelled(value: Any) -> bytes:
+    """Return the one spelling of a value that is plain already."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
 
 
 def sha256(data: bytes) -> str:
@@ -55,8 +63,8 @@ def sha256(data: bytes) -> str:
 
 
 def digest(value: Any) -> str:
-    """Return the first 16 hexadecimal digits of the SHA-256 of a value's one spelling."""
-    return sha256(canonical(value))[:16]
+    """Return the first :data:`HASH_DIGITS` hexadecimal digits of the SHA-256 of a value's one spelling."""
+    return sha256(canonical(value))[:HASH_DIGITS]
 
 
 def instant_text(instant: dt.datetime) -> str:

@@ -26,6 +26,7 @@ from forex_assets.lifecycle.probation import (
 )
 from forex_assets.lifecycle.promotion import AUTOMATION, Deployer
 from forex_assets.lifecycle.subject import Subject
+from forex_assets.settings.deployment import TechnicalProbation
 from forex_assets.store.files import explain, write_file
 
 Phase = Literal["none", "technical", "statistical", "passed", "rolled_back"]
@@ -101,16 +102,14 @@ def read_watch(root: Path, subject: Subject, pointers: Pointers) -> Watch:
     return found if (found.version, found.generation) == (fresh.version, fresh.generation) else fresh
 
 
-def due(deployer: Deployer, subject: Subject, now: dt.datetime) -> str:
-    """Return why a step of watching is due, or an empty text: a technical check, or a rollback cut short."""
-    pointers = deployer.store.of(subject)
-    if not pointers.probation:
-        return ""
-    watch = read_watch(deployer.store.root, subject, pointers)
+def due(watch: Watch, now: dt.datetime, policy: TechnicalProbation) -> str:
+    """Return why a step of watching a version on probation is due: a rollback cut short, or a technical check.
+
+    Empty when neither is; statistical checks are due with each new day of evidence, which is not looked at here.
+    """
     if watch.failed:
         return "a rollback is due"
-    policy = deployer.policy.probation.technical.model_dump(mode="json")
-    if watch.technical == "running" and check_due(watch.last_check_at, now, policy):
+    if watch.technical == "running" and check_due(watch.last_check_at, now, policy.model_dump(mode="json")):
         return "a technical check is due"
     return ""
 

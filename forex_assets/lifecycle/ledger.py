@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import itertools
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from forex_assets.errors import StoreError, ValidationError
-from forex_assets.lifecycle.canonical import canonical, digest, instant_text, plain, sha256
+from forex_assets.lifecycle.canonical import HASH_DIGITS, digest, instant_text, plain, sha256, spelled
 from forex_assets.lifecycle.subject import Subject
 from forex_assets.provenance import code_version
-from forex_assets.store.files import explain, make_folder, write_file
+from forex_assets.store.files import explain, write_file
 from forex_assets.store.locks import FileLock
 
 KINDS = (
@@ -167,8 +168,9 @@ class Ledger:
             When the disk refuses; the ledger is as before.
         """
         clock = instant_text(now)
-        inputs, policy = plain(decision.inputs, "inputs"), plain(decision.policy, "policy")
         try:
+            input_hash, inputs = self._kept(plain(decision.inputs, "inputs"))
+            policy_hash, policy = self._kept(plain(decision.policy, "policy"))
             with self._lock:
                 size, last = self._tail()
                 number = last.number + 1 if last else 1
@@ -185,10 +187,10 @@ class Ledger:
                     "outcome": plain(decision.outcome, "outcome"),
                     "reasons": list(decision.reasons),
                     "function": decision.function,
-                    "input_hash": digest(inputs),
-                    "policy_hash": digest(policy),
-                    "inputs": self._inline(inputs),
-                    "policy": self._inline(policy),
+                    "input_hash": input_hash,
+                    "policy_hash": policy_hash,
+                    "inputs": inputs,
+                    "policy": policy,
                     "code_version": code_version(),
                 }
                 text = json.dumps(body, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()[:-1]
@@ -205,7 +207,10 @@ class Ledger:
 
         A line that is no entry is left out here; :meth:`verify` reports it.
         """
-        found: list[Entry] = []
+        return list(itertools.islice(self.newest_first(subject=subject, kinds=kinds), limit))[::-1]
+
+    def newest_first(self, *, subject: Subject | None = None, kinds: Sequence[str] = ()) -> Iterator[Entry]:
+        """Yield the entries of a subject and of some kinds, newest first; nothing older is read than is asked for."""
         needle = b'"subject":"%b"' % subject.key.encode() if subject else b""
         wanted = [b'"kind":"%b"' % kind.encode() for kind in kinds]
         for line in self._lines_newest_first(wanted):
@@ -215,10 +220,7 @@ class Ledger:
             entry = _try_entry(line)
             if entry is None or (kinds and entry.kind not in kinds) or (subject and entry.subject != subject):
                 continue
-            found.append(entry)
-            if limit is not None and len(found) >= limit:
-                break
-        return found[::-1]
+            yield entry
 
     def find(self, name: str) -> Entry:
         """Return the entry of an id, or of its beginning when only one has it.
@@ -292,15 +294,16 @@ class Ledger:
 
     # ---- the file ----------------------------------------------------------------------------------------------
 
-    def _inline(self, value: Any) -> Any:
-        """Return the value when it is small; else keep it in a file named by its hash and return None."""
-        data = canonical(value)
+    def _kept(self, value: Any) -> tuple[str, Any]:
+        """Return a plain value's hash, and the value when it is small; else it goes into a file named by its hash."""
+        data = spelled(value)
+        name = sha256(data)[:HASH_DIGITS]
         if len(data) <= INLINE_BYTES:
-            return value
-        path = self.inputs / f"{digest(value)}.json"
+            return name, value
+        path = self.inputs / f"{name}.json"
         if not path.exists() or path.read_bytes() != data:
             write_file(path, data)
-        return None
+        return name, None
 
     def _tail(self) -> tuple[int, Entry | None]:
         """Return the length of the whole lines, and the newest one; a torn end (never acknowledged) is cut away."""
@@ -334,9 +337,6 @@ class Ledger:
         return size, entry
 
     def _write(self, line: bytes, size: int) -> None:
-        first = not self.path.exists()
-        if first:
-            make_folder(self.path.parent)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         try:
             try:
@@ -351,11 +351,21 @@ class Ledger:
                 raise
         finally:
             os.close(descriptor)
-        # Not synced: after a crash it may name an older line, never a newer one.
-        temporary = self.anchor.with_name(f".{self.anchor.name}.{os.getpid()}.tmp")
         with contextlib.suppress(OSError):  # the ledger itself is on disk
-            temporary.write_bytes(line[-_TAIL_LENGTH + len(_TAIL) - 1 : -3] + b"\n")
-            temporary.replace(self.anchor)
+            self._remember(line[-_TAIL_LENGTH + len(_TAIL) - 1 : -3] + b"\n")
+
+    def _remember(self, newest: bytes) -> None:
+        """Remember the newest line's hash: one write in place, not synced, so that an append waits for one flush only.
+
+        After a crash the anchor may name an older line, never a newer one.
+        """
+        descriptor = os.open(self.anchor, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+        try:
+            os.write(descriptor, newest)
+            if os.fstat(descriptor).st_size != len(newest):
+                os.ftruncate(descriptor, len(newest))
+        finally:
+            os.close(descriptor)
 
     def _lines(self) -> Iterator[bytes]:
         try:

@@ -8,6 +8,7 @@ after it leaves the new ones. Sinks come later and cannot undo anything (:mod:`f
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,6 +36,7 @@ from forex_assets.store.files import TEMPORARY_SUFFIX
 from forex_assets.store.locks import FileLock
 
 AUTOMATION = "automation"
+_LOOK_BACK = 200
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,8 @@ class Deployer:
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         version, pointers = item.version, state.of(item.version.subject)
         incumbent = None if pointers.current == SETTINGS else self.store.versions.find(pointers.current)
-        votes = self.votes(version)
+        # Only what is staged can be voted on, and what was rejected is remembered: no other votes are looked for.
+        votes = self.votes(version) if version.hash in (pointers.staged, *pointers.failed) else []
         known = {
             "candidate": {"subject": version.subject.key, "model": version.model, "hash": version.hash},
             "incumbent": incumbent and {"model": incumbent.model, "hash": incumbent.hash},
@@ -381,7 +384,7 @@ class Deployer:
 
     def _note_interruption(self, state: PointerState, now: dt.datetime) -> None:
         """Record a move that was decided but never made, because its process died between ledger and pointers."""
-        for entry in reversed(self.store.ledger.entries(limit=200)):
+        for entry in itertools.islice(self.store.ledger.newest_first(), _LOOK_BACK):
             if entry.kind == "repair" and entry.outcome.get("scope") == state.scope:
                 return
             move = entry.outcome.get("move")

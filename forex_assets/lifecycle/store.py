@@ -124,7 +124,7 @@ class LifecycleStore:
 
     def _recover(self, scope: str, generation: int, before: PointerState) -> PointerState | None:
         """Return the generation a ledger entry says it made, or None when no entry does."""
-        for entry in reversed(self.ledger.entries()):
+        for entry in self.ledger.newest_first():
             move = entry.outcome.get("move")
             if isinstance(move, Mapping) and (move.get("scope"), move.get("generation")) == (scope, generation):
                 subjects = {

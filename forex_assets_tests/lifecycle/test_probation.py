@@ -61,6 +61,12 @@ def test_a_trial_forecast_that_is_not_sane_fails_and_says_why(change: dict[str, 
     assert words in judged["reasons"][0]
 
 
+def _due(home: Path, now: dt.datetime) -> str:
+    made = deployer(home)
+    watch = read_watch(made.store.root, SUBJECT, made.store.of(SUBJECT))
+    return due(watch, now, made.policy.probation.technical)
+
+
 def _watch(home: Path, checks: list[bool | Exception], *, start: int = 0, losses: Losses | None = None) -> list[str]:
     """Make one check a minute and return the phases."""
     phases = []
@@ -109,7 +115,7 @@ def test_an_hour_of_healthy_checks_ends_the_technical_phase(tmp_path: Path) -> N
     phases = _watch(tmp_path, [True] * 61)
     assert phases[:60] == ["technical"] * 60
     assert phases[60] == "statistical"
-    assert due(deployer(tmp_path), SUBJECT, NOW + dt.timedelta(days=1)) == ""
+    assert _due(tmp_path, NOW + dt.timedelta(days=1)) == ""
 
 
 @given(checks=st.lists(st.booleans(), max_size=80))
@@ -139,8 +145,8 @@ def test_a_restart_a_damaged_memory_and_a_clock_gone_back_lose_no_verdict(tmp_pa
     made = deployer(tmp_path)
     pointers = made.store.of(SUBJECT)
     assert read_watch(made.store.root, SUBJECT, pointers).failed_in_a_row == 2
-    assert due(made, SUBJECT, NOW + dt.timedelta(minutes=1, seconds=30)) == ""
-    assert due(made, SUBJECT, NOW - dt.timedelta(days=2)) == "a technical check is due"
+    assert _due(tmp_path, NOW + dt.timedelta(minutes=1, seconds=30)) == ""
+    assert _due(tmp_path, NOW - dt.timedelta(days=2)) == "a technical check is due"
     watch_path(made.store.root, SUBJECT).write_bytes(b"{")
     assert read_watch(made.store.root, SUBJECT, pointers).checks == 0
     assert _watch(tmp_path, [False, False, False], start=5)[-1] == "rolled_back"
@@ -161,7 +167,7 @@ def test_a_rollback_cut_short_is_made_by_the_next_step(tmp_path: Path, monkeypat
         with pytest.raises(KeyboardInterrupt):
             _watch(tmp_path, [False], start=2)
     assert LifecycleStore(tmp_path).of(SUBJECT).current == version(1).hash
-    assert due(deployer(tmp_path), SUBJECT, NOW) == "a rollback is due"
+    assert _due(tmp_path, NOW) == "a rollback is due"
     assert _watch(tmp_path, [True], start=3) == ["rolled_back"]
     assert LifecycleStore(tmp_path).of(SUBJECT).current == SETTINGS
 
