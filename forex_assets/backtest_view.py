@@ -337,7 +337,7 @@ def backtest_scores(pipeline: Pipeline, rows: pd.DataFrame) -> list[dict[str, An
     DataError
         When no row has matured.
     """
-    from forex_assets.evaluation.performance import performance_report
+    from forex_assets.evaluation.performance import UNJUDGED, performance_report
 
     matured = _matured(rows)
     nothing_live = schemas.EVALUATION.empty().drop(columns=list(PROVENANCE))
@@ -351,7 +351,8 @@ def backtest_scores(pipeline: Pipeline, rows: pd.DataFrame) -> list[dict[str, An
             classic=pipeline.settings.classic,
             active_model=pipeline.settings.active_model(str(pair_id)),
         )
-        out += _plain(report.loc[report["window"] == "backtest_all"])
+        # A backtest of one's own is no watching: the monitor's columns stay out.
+        out += _plain(report.loc[report["window"] == "backtest_all"].drop(columns=list(UNJUDGED)))
     return out
 
 

@@ -602,6 +602,7 @@ class Pipeline:
         An evaluation that is damaged or of another schema version is left out, with a :class:`DamagedSliceWarning`.
         """
         from forex_assets.evaluation.performance import performance_report
+        from forex_assets.performance_view import with_status
 
         day = as_of or self.snapshot(pair_id).as_of
         keys = [
@@ -621,6 +622,7 @@ class Pipeline:
             classic=self.settings.classic,
             active_model=config.model,
         )
+        frame = with_status(self, pair_id, horizon, frame, evaluation, backtest, day)
         hashes = "+".join(sorted(backtest["data_hash"].unique()))
         scores = content_hash([len(evaluation), float(evaluation["crps"].sum()), str(evaluation["matured_on"].max())])
         return self.stamp(

@@ -90,10 +90,9 @@ def scores_of(pipeline: Pipeline, pair_id: str, backtests: Mapping[str, pd.DataF
 
     Backtests are the stored ones unless others are given by horizon.
     """
-    from forex_assets.evaluation.scores import score_rows
     from forex_assets.monitoring.frames import SCORE_COLUMNS
 
-    columns, store, parts = list(SCORE_COLUMNS), pipeline.store, []
+    store, parts = pipeline.store, []
     if backtests is None:
         backtests = {
             name: store.read(schemas.BACKTEST, pair_id, [(name,)])
@@ -101,24 +100,41 @@ def scores_of(pipeline: Pipeline, pair_id: str, backtests: Mapping[str, pd.DataF
             if store.exists(schemas.BACKTEST, pair_id, (name,))
         }
     for horizon in pipeline.settings.horizons:
-        active = pipeline.active(pair_id, horizon).model
         keys = [key for key in store.keys(schemas.EVALUATION, pair_id) if key[0] == horizon]
         live = store.read(schemas.EVALUATION, pair_id, keys) if keys else schemas.EVALUATION.empty()
-        live = live.loc[live["is_active"] | (live["model"] == BENCHMARK), columns]
-        parts.append(live)
-        if horizon in backtests:
-            rows = backtests[horizon]
-            rows = rows.loc[rows["model"].isin([active, BENCHMARK]) & rows["actual"].notna()]
-            rows = rows.loc[~rows["as_of"].isin(live["as_of"])]
-            if len(rows):
-                made = score_rows(
-                    rows["mean"].to_numpy(float),
-                    rows[list(QUANTILE_COLUMNS)].to_numpy(float),
-                    rows["actual"].to_numpy(float),
-                )
-                parts.append(rows.assign(is_active=rows["model"] == active, **made)[columns])
+        rows = backtests.get(horizon, schemas.BACKTEST.empty())
+        parts.append(matured_scores(live, rows, pipeline.active(pair_id, horizon).model))
     filled = [part for part in parts if len(part)]
-    return pd.concat(filled, ignore_index=True) if filled else schemas.EVALUATION.empty()[columns]
+    return pd.concat(filled, ignore_index=True) if filled else schemas.EVALUATION.empty()[list(SCORE_COLUMNS)]
+
+
+def matured_scores(live: pd.DataFrame, backtest: pd.DataFrame, model: str, *, deployed: bool = True) -> pd.DataFrame:
+    """Return the matured forecasts of one model and of the random walk of one horizon, live ones before backtest ones.
+
+    Parameters
+    ----------
+    live, backtest:
+        Rows of tables ``evaluation`` and ``backtest``; backtest rows without an outcome are left out.
+    model:
+        Whose forecasts are marked ``is_active``.
+    deployed:
+        Whether it is the deployed one: then the live rows are those of whatever was deployed when they were made.
+    """
+    from forex_assets.evaluation.scores import score_rows
+    from forex_assets.monitoring.frames import SCORE_COLUMNS
+
+    columns = list(SCORE_COLUMNS)
+    mine = live["is_active"].astype(bool) if deployed else live["model"] == model
+    live = live.assign(is_active=mine).loc[mine | (live["model"] == BENCHMARK), columns]
+    rows = backtest.loc[backtest["model"].isin([model, BENCHMARK]) & backtest["actual"].notna()]
+    rows = rows.loc[~rows["as_of"].isin(live["as_of"])]
+    if rows.empty:
+        return live
+    made = score_rows(
+        rows["mean"].to_numpy(float), rows[list(QUANTILE_COLUMNS)].to_numpy(float), rows["actual"].to_numpy(float)
+    )
+    past = rows.assign(is_active=rows["model"] == model, **made)[columns]
+    return pd.concat([live, past], ignore_index=True) if len(live) else past.reset_index(drop=True)
 
 
 def _observed(pipeline: Pipeline, observations: pd.DataFrame, name: str) -> Observed:

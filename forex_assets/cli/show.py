@@ -5,6 +5,7 @@ Everything here takes the values that ``--json`` prints and reads nothing itself
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -145,6 +146,12 @@ def print_forecasts(console: Console, results: Iterable[Values]) -> None:
         rows = [(horizon, model) for horizon in result["horizons"] for model in _models(horizon)]
         print_table(console, rows, _forecast_columns(digits))
         if console.width < WIDE:
+            views = ", ".join(f"{row['horizon']} {_direction(row)}" for row in result["horizons"])
+            console.print(f"Down / flat / up: {views}.")
+        console.print(f"[dim]Flat: within {result['horizons'][0]['direction']['band']:.1%} of the last value.[/]")
+        for text in _carried(result["horizons"]):
+            console.print(text)
+        if console.width < WIDE:
             console.print(f"[dim]{_made(result['horizons'])}[/]")
         for text in result["damaged"]:
             console.print(f"[yellow]Damaged:[/] {escape(text)}", soft_wrap=True)
@@ -158,9 +165,35 @@ def _forecast_columns(digits: int) -> list[Column[tuple[Values, Values]]]:
         Column("Centre", lambda row: number(row[1]["mean"], digits), right=True),
         Column("80% range", lambda row: price_range(row[1]["interval_80"], digits), right=True),
         Column("95% range", lambda row: price_range(row[1]["interval_95"], digits), right=True),
+        Column("Down / flat / up", lambda row: _direction(row[0]) if row[1] is row[0]["active"] else "", wide=True),
         Column("Width factors from", lambda row: str(row[1]["calibrated_from"] or "none"), wide=True),
         Column("Read from", lambda row: "store" if row[0]["stored"] else "computed now", wide=True),
     ]
+
+
+def _direction(horizon: Values) -> str:
+    shares = horizon["direction"]
+    return f"{shares['down']:.0%} / {shares['flat']:.0%} / {shares['up']:.0%}"
+
+
+def _carried(horizons: Sequence[Values]) -> Iterator[str]:
+    """Yield what the deployed model is made of by tenor, and in a line each what is left out and what failed."""
+    made = [(row["horizon"], row["made_of"]) for row in horizons if row["made_of"]]
+    shares = {
+        name: ", ".join(f"{escape(member)} {share:.0%}" for member, share in of["carried_by"].items())
+        for name, of in made
+    }
+    if shares:
+        yield "Made of: " + "; ".join(f"{name} {text}" for name, text in shares.items()) + "."
+    reasons: dict[str, str] = {}
+    for _, of in made:
+        reasons |= {name: re.split("[:;,]", reason)[0] for name, reason in of["left_out"].items()}
+    if reasons:
+        told = ", ".join(f"{escape(name)} ({escape(reason)})" for name, reason in sorted(reasons.items()))
+        yield f"[dim]Left out: {told}. The whole reasons: --json, or the report.[/]"
+    failed = [name for name, of in made if of["degraded"]]
+    if failed:
+        yield f"[yellow]Degraded:[/] a model that should carry weight failed ({', '.join(failed)})."
 
 
 def _models(horizon: Values) -> Iterator[Values]:
@@ -233,6 +266,7 @@ def print_validation(console: Console, rows: Sequence[Values]) -> None:
             listed,
             [
                 Column("Tenor", lambda row: f"{row['horizon']}d", once=True),
+                Column("Status", lambda row: row["status"], once=True),
                 Column("Window", lambda row: WINDOWS.get(row["window"], str(row["window"]))),
                 Column("n", lambda row: str(row["n"]), right=True),
                 Column("eff.", lambda row: f"{row['n_effective']:.0f}", right=True),
@@ -248,7 +282,7 @@ def print_validation(console: Console, rows: Sequence[Values]) -> None:
     console.print(
         "[dim]eff.: what n overlapping forecasts are worth. hit 95%: share inside the 95% interval, in brackets its "
         "confidence interval. bias σ: mean error in the model's own standard deviations. unknown: too few effective "
-        "forecasts to judge."
+        "forecasts to judge. Status: of the newest matured forecasts; `forex check` says what to do."
         + (" A17, A18: the classic thresholds, for information.[/]" if console.width >= WIDE else "[/]")
     )
 

@@ -62,6 +62,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
         describe_slices(context, context.asset_key, frames)
         for (horizon,), frame in frames.items():
             say(context, horizon, "scores", scores_markdown(frame))
+            describe_status(context, horizon, frame)
         return frames
 
     @dg.multi_asset(
@@ -130,11 +131,30 @@ def evidence_markdown(name: str, frames: dict[str, pd.DataFrame]) -> dict[str, s
     }
 
 
+def describe_status(context: dg.AssetExecutionContext, horizon: str, frame: pd.DataFrame) -> None:
+    """Put the deployed model's status and recommendation on the partition."""
+    rows = frame.loc[frame["is_active"]]
+    if rows.empty:
+        return
+    row = rows.iloc[0]
+    context.add_asset_metadata(
+        {
+            "status": str(row["status"]),
+            "status_classic": str(row["status_classic"]),
+            "degradation_detected": bool(row["degradation_detected"]),
+            "recommendation": str(row["recommendation"]),
+        },
+        asset_key=context.asset_key,
+        partition_key=horizon,
+    )
+
+
 def scores_markdown(frame: pd.DataFrame) -> str:
     """Return the scores of a report as a small Markdown table."""
     columns = [
         "window",
         "model",
+        "status",
         "n",
         "n_effective",
         "coverage_80",

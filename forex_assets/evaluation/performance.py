@@ -44,6 +44,13 @@ MIN_EFFECTIVE_FOR_INTERVAL_SCORE = 20.0
 
 #: The columns :func:`performance_report` returns: PERFORMANCE_REPORT without those the caller stamps.
 REPORT_COLUMNS = [name for name in PERFORMANCE_REPORT.column_names if name not in PROVENANCE]
+#: Until the monitor has judged a model (:func:`forex_assets.performance_view.with_status`), nothing is known of it.
+UNJUDGED: Mapping[str, Any] = {
+    "status": "UNKNOWN",
+    "status_classic": "UNKNOWN",
+    "degradation_detected": False,
+    "recommendation": "No verdict: the performance monitor has not judged this model.",
+}
 _ROWS = [
     *("pair", "horizon", "as_of", "target_date", "matured_on", "model", "actual", "error", "error_sigma", "crps"),
     *("interval_score_95", "covered_80", "covered_95", "below_95", "above_95", "width_95"),
@@ -206,6 +213,7 @@ def _summary(
         "bias_state": bias_state(bias_sigma, n_effective, recommended.bias, recommended.min_effective_n),
         "coverage_state_classic": classic_coverage_state(coverage_95.value, classic),
         "bias_state_classic": classic_bias_state(bias.value, classic),
+        **UNJUDGED,
     }
 
 
@@ -217,6 +225,7 @@ def _empty_summary(model: str) -> dict[str, Any]:
     return (
         empty
         | dict.fromkeys(states, "unknown")
+        | dict(UNJUDGED)
         | {
             "window_start": pd.NaT,
             "window_end": pd.NaT,

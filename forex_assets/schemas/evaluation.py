@@ -81,7 +81,12 @@ PERFORMANCE_REPORT = declare(
         Column("bias_state", "str", "good, bad or unknown: bias in sigma units against its tolerance"),
         Column("coverage_state_classic", "str", "The classic rule: coverage at least 0.90 (A17)"),
         Column("bias_state_classic", "str", "The classic rule: absolute mean error below 5 quote units (A18)"),
+        Column("status", "str", "EXCELLENT, GOOD, DEGRADED, CRITICAL or UNKNOWN: the model's newest matured forecasts"),
+        Column("status_classic", "str", "The same by the classic rule (B11): RMSE ratio and Mann-Whitney"),
+        Column("degradation_detected", "bool", "Whether an alarm on the model's forecasts fires"),
+        Column("recommendation", "str", "What to do about it, in a sentence"),
     ],
+    version=2,
 )
 REPORT_INDEX = declare(
     "desk_report",

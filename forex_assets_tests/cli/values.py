@@ -80,6 +80,12 @@ def day(price: float = 930.25) -> dict[str, Any]:
                 "stored": name != "90d",
                 "active": forecast("champion_zero", price, 0.07),
                 "random_walk": forecast("random_walk", price, 0.08),
+                "direction": {"down": 0.382, "flat": 0.271, "up": 0.347, "band": 0.005},
+                "made_of": {
+                    "carried_by": {"champion_zero": 0.26, "gjr_t": 0.24, "loghar": 0.5},
+                    "left_out": {"driver vix": "no VIX at this origin: the fit without it serves"},
+                    "degraded": False,
+                },
             }
             for name in HORIZONS
         ],
@@ -104,4 +110,8 @@ def report_row(horizon: int, model: str, window: str = "backtest_all") -> dict[s
         "bias_state": "unknown",
         "coverage_state_classic": "good",
         "bias_state_classic": "bad",
+        "status": "GOOD",
+        "status_classic": "EXCELLENT",
+        "degradation_detected": False,
+        "recommendation": "Nothing to do: no alarm fires on the forecasts that have matured.",
     }

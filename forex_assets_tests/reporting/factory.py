@@ -133,6 +133,8 @@ def _performance_rows(evaluation: pd.DataFrame, as_of: pd.Timestamp) -> list[dic
                         "bias_sigma_high": 0.06 + 2 / np.sqrt(effective),
                         "coverage_state": "good" if known else "unknown", "bias_state": "good" if known else "unknown",
                         "coverage_state_classic": "good" if c95 >= 0.9 else "bad", "bias_state_classic": "good",
+                        "status": "GOOD", "status_classic": "GOOD", "degradation_detected": False,
+                        "recommendation": "Nothing to do: no alarm fires on the forecasts that have matured.",
                     }
                 )  # fmt: skip
     return rows
