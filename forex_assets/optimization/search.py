@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from forex_assets.errors import DataError, ForexError
 from forex_assets.forecasting.registry import ModelChoice, get_model
 from forex_assets.lifecycle.ledger import Decision
 from forex_assets.lifecycle.reports import CandidateReport, frame_of
-from forex_assets.lifecycle.search.engines import Found, Problem, SearchStoppedError, Trial, run_engine
-from forex_assets.lifecycle.search.objective import Evaluator, Objective
+from forex_assets.lifecycle.search.engines import Evaluate, Found, Problem, SearchStoppedError, Trial, run_engine
+from forex_assets.lifecycle.search.objective import Evaluator, Objective, latency_of
 from forex_assets.lifecycle.search.periods import Periods, lay_periods
 from forex_assets.lifecycle.search.space import Space, key_of, space_of
 from forex_assets.lifecycle.subject import Subject
@@ -28,6 +28,7 @@ from forex_assets.lifecycle.versions import SETTINGS, ConfigVersion, Quantity
 from forex_assets.optimization.limits import with_fallback
 from forex_assets.pipeline import Pipeline
 from forex_assets.provenance import content_hash
+from forex_assets.settings.optimization import SearchSettings
 
 Line = Callable[[Mapping[str, Any]], None]
 _UNITS = {
@@ -159,7 +160,13 @@ def problem_of(pipeline: Pipeline, pair_id: str, horizon: str, as_of: dt.date, e
         data_hash=snapshot.data_hash,
     )
     objective = Objective(settings.search.calibration_penalty, settings.search.latency_penalty_per_s)
-    return Problem(evaluator, periods, objective, incumbent, rank="rmse" if classic else "crps"), space
+    latency = {}
+    if objective.latency_penalty_per_s and not classic:  # a daily forecast of this horizon, warm (A39)
+        day, horizons = np.datetime64(as_of, "D"), {horizon: days_ahead}
+        for name in {*space.models, incumbent.model}:
+            latency[name] = latency_of(ModelChoice(name), history, day, horizons)
+    rank = "rmse" if classic else "crps"
+    return Problem(evaluator, periods, objective, incumbent, rank=rank, latency=latency), space
 
 
 def incumbent_of(pipeline: Pipeline, pair_id: str, horizon: str, as_of: dt.date) -> ModelChoice:
@@ -194,7 +201,13 @@ def run_job(pipeline: Pipeline, job: Mapping[str, Any], progress: Line) -> dict[
     journal = pipeline.settings.home / "cache" / "search" / f"{name}.journal" if space.engine == "adaptive" else None
     if job.get("random"):
         space = Space("random-fallback", space.models)
-    with _evaluation(problem, settings.distributed) as (evaluate, batch):
+    notes: list[str] = []
+
+    def noted(text: str) -> None:
+        notes.append(text)
+        progress({"warning": text})
+
+    with _evaluation(problem, settings, noted, deadline) as evaluate:
         found = run_engine(
             problem,
             space,
@@ -205,9 +218,11 @@ def run_job(pipeline: Pipeline, job: Mapping[str, Any], progress: Line) -> dict[
             progress=told,
             journal=None if job.get("random") else journal,
             evaluate=evaluate,
-            batch=batch,
+            batch=settings.proposals_together,
+            group=settings.dask.workers if evaluate else 1,
         )
-    return _plain(found, problem)
+    body = _plain(found, problem)
+    return {**body, "reasons": [*body["reasons"], *notes]}
 
 
 def candidate_frame(pipeline: Pipeline, report: CandidateReport) -> pd.DataFrame:
@@ -218,15 +233,19 @@ def candidate_frame(pipeline: Pipeline, report: CandidateReport) -> pd.DataFrame
 
 
 @contextlib.contextmanager
-def _evaluation(problem: Problem, distributed: str) -> Any:
-    """Yield how a batch is evaluated and how large it is: here, or on a local Dask cluster with the same results."""
-    if distributed == "none":
-        yield None, 1
+def _evaluation(
+    problem: Problem, settings: SearchSettings, told: Callable[[str], None], deadline: Callable[[], None]
+) -> Iterator[Evaluate | None]:
+    """Yield how a batch is evaluated elsewhere, or None when it is evaluated here; the results are the same."""
+    if settings.distributed == "none":
+        yield None
         return
     from forex_assets.optimization.distributed import dask_evaluation
 
-    with dask_evaluation(problem) as both:
-        yield both
+    with dask_evaluation(
+        problem, settings.dask, memory_mib=settings.memory_mib, told=told, deadline=deadline
+    ) as evaluate:
+        yield evaluate
 
 
 # ---- results ---------------------------------------------------------------------------------------------------

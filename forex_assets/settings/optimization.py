@@ -39,6 +39,14 @@ class TriggerSettings(Strict):
         return self
 
 
+class DaskSettings(Strict):
+    """Where configurations are evaluated when ``distributed`` is ``dask`` (A39)."""
+
+    scheduler: str
+    workers: PositiveInt
+    connect_timeout_s: Positive
+
+
 class SearchSettings(Strict):
     """How a configuration is searched for (A08 to A12, K06, K20, K28)."""
 
@@ -59,7 +67,9 @@ class SearchSettings(Strict):
     alert_s: Positive
     heartbeat_days: PositiveInt
     memory_mib: PositiveInt
+    proposals_together: PositiveInt
     distributed: Literal["none", "dask"]
+    dask: DaskSettings
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -69,6 +79,11 @@ class SearchSettings(Strict):
             raise ValueError(
                 f"search.alert_s ({self.alert_s}) is above stop_s ({self.stop_s}): a search is stopped before such an "
                 "alert could ever fire (K28)"
+            )
+        if self.distributed == "dask" and self.engine == "adaptive" and self.proposals_together < self.dask.workers:
+            raise ValueError(
+                f"search.proposals_together ({self.proposals_together}) is below dask.workers ({self.dask.workers}): "
+                "an adaptive search would leave workers without a configuration"
             )
         return self
 

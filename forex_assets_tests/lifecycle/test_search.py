@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -210,20 +211,48 @@ def test_a_search_out_of_time_stops_between_configurations_and_says_how_far_it_c
     assert len(stopped.value.trials) == 3
 
 
-def test_a_search_that_was_killed_goes_on_where_it_was(history: PriceHistory, tmp_path: Path) -> None:
+@pytest.mark.parametrize("done_before", [1, 5])
+def test_a_search_that_was_killed_ends_as_one_that_was_not(
+    history: PriceHistory, tmp_path: Path, done_before: int
+) -> None:
     space = space_of("adaptive", horizon_days=7, models=MODELS)
     whole = run_engine(make_problem(history), space, trials=8, seed=2, finalists=2, journal=tmp_path / "whole.journal")
 
     def killed(trial: Trial, done: int, total: int) -> None:
-        if done == 5:
+        if done == done_before:
             raise KeyboardInterrupt
 
     cut = tmp_path / "cut.journal"
     with pytest.raises(KeyboardInterrupt):
         run_engine(make_problem(history, tmp_path), space, trials=8, seed=2, finalists=2, journal=cut, progress=killed)
     resumed = run_engine(make_problem(history, tmp_path), space, trials=8, seed=2, finalists=2, journal=cut)
-    assert len(resumed.trials) == len(whole.trials)
-    assert {key_of(trial.choice) for trial in resumed.trials[:4]} <= {key_of(trial.choice) for trial in whole.trials}
+    assert [key_of(trial.choice) for trial in resumed.trials] == [key_of(trial.choice) for trial in whole.trials]
+    assert [trial.objective for trial in resumed.trials] == [trial.objective for trial in whole.trials]
+
+
+@pytest.mark.capability("A38")
+def test_the_budget_is_distinct_configurations_and_a_space_that_is_used_up_ends_the_search(problem: Problem) -> None:
+    decays = spaces.Dimension(choices=(0.9, 0.92, 0.95, 0.97))
+    small = Space("adaptive", {"rw_ewma": {"decay": decays}})
+    asked: list[str] = []
+
+    def evaluate(choices: Sequence[ModelChoice]) -> list[Trial]:
+        asked.extend(problem.evaluator.key(choice) for choice in choices)
+        return problem.trials(choices)
+
+    some = run_engine(problem, small, trials=3, seed=1, finalists=1, evaluate=evaluate, batch=2)
+    assert len(asked) == len(set(asked)) == len(some.trials) == 3
+    asked.clear()
+    every = run_engine(problem, small, trials=30, seed=1, finalists=1, evaluate=evaluate)
+    assert len(asked) == len(set(asked)) == 4
+    assert {trial.choice.parameters["decay"] for trial in every.trials} == set(decays.choices)
+
+
+@pytest.mark.capability("A38")
+def test_a_default_that_is_left_out_is_the_same_configuration(problem: Problem) -> None:
+    default = get_model("rw_ewma").capabilities.parameters["decay"].default
+    both = [ModelChoice("rw_ewma"), ModelChoice("rw_ewma", {"decay": default})]
+    assert len({problem.evaluator.key(choice) for choice in both}) == 1
 
 
 def test_losses_are_kept_by_content_and_a_torn_file_is_computed_again(history: PriceHistory, tmp_path: Path) -> None:

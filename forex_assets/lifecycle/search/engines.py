@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 #: What a model may raise without ending the search: its configuration scores infinity.
 TRIAL_FAILURES = (ForexError, ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+#: Batches in a row without a new configuration after which proposals are drawn at random, and after which the space
+#: counts as used up.
+DRAW_AFTER, MAX_REPEATED = 10, 60
 Progress = Callable[["Trial", int, int], None]
 Evaluate = Callable[[Sequence[ModelChoice]], list["Trial"]]
 
@@ -148,13 +151,15 @@ def run_engine(
     journal: Path | None = None,
     evaluate: Evaluate | None = None,
     batch: int = 1,
+    group: int = 1,
 ) -> Found:
     """Search a space and choose among the finalists.
 
     Parameters
     ----------
     trials:
-        Configurations of a continuous space; a finite space is searched whole unless its engine is ``random``.
+        Distinct configurations of a continuous space, distinct in what is computed: a proposal whose content hash was
+        seen costs nothing and does not count. A finite space is searched whole unless its engine is ``random``.
     deadline:
         Called between evaluations; raises :class:`SearchStoppedError` when the time is up.
     journal:
@@ -162,7 +167,9 @@ def run_engine(
     evaluate:
         Evaluates a batch of configurations somewhere else, in order; default: here.
     batch:
-        Configurations proposed together.
+        Configurations an adaptive search proposes together, before it knows the result of any of them.
+    group:
+        Configurations of a finite space that are evaluated together; has no part in what is found.
 
     Raises
     ------
@@ -173,6 +180,7 @@ def run_engine(
     """
     done: list[Trial] = []
     evaluate = evaluate or problem.trials
+    total = trials
 
     def run(choices: Sequence[ModelChoice]) -> list[Trial]:
         try:
@@ -187,13 +195,12 @@ def run_engine(
         return found
 
     if space.engine == "adaptive":
-        total = trials
-        _adaptive(run, space, trials=trials, seed=seed, journal=journal, batch=batch)
+        _adaptive(run, space, problem.evaluator.key, trials=trials, seed=seed, journal=journal, batch=batch)
     else:
         points = space.draws(min(trials, 20), seed) if space.engine == "random" else list(space.points)
         points = points or space.draws(trials, seed)
         total = len(points)
-        for some in _batches(points, batch):
+        for some in _batches(points, group):
             run(some)
     return conclude(problem, done, finalists)
 
@@ -254,10 +261,59 @@ def _batches(points: Sequence[ModelChoice], size: int) -> Iterable[Sequence[Mode
     return [points[i : i + size] for i in range(0, len(points), size)]
 
 
-def _adaptive(run: Evaluate, space: Space, *, trials: int, seed: int, journal: Path | None, batch: int) -> None:
+def _adaptive(
+    run: Evaluate,
+    space: Space,
+    content: Callable[[ModelChoice], str],
+    *,
+    trials: int,
+    seed: int,
+    journal: Path | None,
+    batch: int,
+) -> None:
+    """Propose and evaluate until ``trials`` distinct configurations were; ``content`` says which are the same."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = _study(journal)
+    known: dict[str, Trial] = {}
+
+    def evaluated(choices: Sequence[ModelChoice]) -> list[Trial]:
+        keys = [content(choice) for choice in choices]
+        new = {key: choice for key, choice in zip(keys, choices, strict=True) if key not in known}
+        if new:
+            known.update(zip(new, run(list(new.values())), strict=True))
+        return [known[key] for key in keys]
+
+    started = [trial for trial in study.trials if trial.state != optuna.trial.TrialState.WAITING]
+    if not study.trials:
+        for name in space.models:
+            study.enqueue_trial({"model": name, **_defaults(name, space)})
+    # A journal's trials are kept by content hash: they cost nothing. Those a kill interrupted are evaluated first, so
+    # that the search goes on as one that was never interrupted.
+    for begun in started:
+        if _is_whole(begun.params, space):
+            (result,) = evaluated([_choice_of(begun.params, space)])
+            if not begun.state.is_finished():
+                _tell(study, begun.number, result)
+        elif not begun.state.is_finished():
+            study.tell(begun.number, state=optuna.trial.TrialState.FAIL)
+            if fixed := begun.system_attrs.get("fixed_params"):
+                study.enqueue_trial(fixed)
+    repeated = 0
+    while len(known) < trials and repeated < MAX_REPEATED:
+        at = seed + len(study.trials)
+        study.sampler = _sampler(at, batch) if repeated < DRAW_AFTER else optuna.samplers.RandomSampler(seed=at)
+        before = len(known)
+        asked = [study.ask() for _ in range(min(batch, trials - before))]
+        for trial, result in zip(asked, evaluated([_suggested(trial, space) for trial in asked]), strict=True):
+            _tell(study, trial.number, result)
+        repeated = 0 if len(known) > before else repeated + 1
+
+
+def _study(journal: Path | None) -> optuna.Study:
+    import optuna
+
     storage = None
     if journal is not None:
         from optuna.storages import JournalStorage
@@ -265,25 +321,16 @@ def _adaptive(run: Evaluate, space: Space, *, trials: int, seed: int, journal: P
 
         journal.parent.mkdir(parents=True, exist_ok=True)
         storage = JournalStorage(JournalFileBackend(str(journal)))
-    study = optuna.create_study(study_name="search", storage=storage, load_if_exists=True, direction="minimize")
-    finished = [trial for trial in study.trials if trial.state.is_finished()]
-    for choice in (_choice_of(trial.params, space) for trial in finished):
-        run([choice])  # kept by content hash: costs nothing, and the results are whole again
-    if not finished:
-        for name in space.models:
-            study.enqueue_trial({"model": name, **_defaults(name, space)})
-    left = trials - len(finished)
-    while left > 0:
-        # Seeded by how far the study is, so that a resumed search draws what an uninterrupted one would.
-        study.sampler = _sampler(seed + len(study.trials), batch)
-        asked = [study.ask() for _ in range(min(batch, left))]
-        found = run([_suggested(trial, space) for trial in asked])
-        for trial, result in zip(asked, found, strict=True):
-            if math.isfinite(result.objective):
-                study.tell(trial, result.objective)
-            else:
-                study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        left -= len(asked)
+    return optuna.create_study(study_name="search", storage=storage, load_if_exists=True, direction="minimize")
+
+
+def _tell(study: optuna.Study, number: int, result: Trial) -> None:
+    import optuna
+
+    if math.isfinite(result.objective):
+        study.tell(number, result.objective)
+    else:
+        study.tell(number, state=optuna.trial.TrialState.FAIL)
 
 
 def _sampler(seed: int, batch: int) -> optuna.samplers.TPESampler:
@@ -320,6 +367,12 @@ def _suggest(trial: optuna.Trial, name: str, dimension: Dimension) -> Any:
     if dimension.whole:
         return trial.suggest_int(name, round(dimension.low), round(dimension.high), log=dimension.log)
     return trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
+
+
+def _is_whole(params: Mapping[str, Any], space: Space) -> bool:
+    """Return whether a trial of a journal has all its parameters: a kill may come between two of them."""
+    name = str(params.get("model"))
+    return name in space.models and all(f"{name}.{key}" in params for key in space.models[name])
 
 
 def _choice_of(params: Mapping[str, Any], space: Space) -> ModelChoice:
