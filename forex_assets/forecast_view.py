@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -57,15 +58,18 @@ def forecast_of(pipeline: Pipeline, pair_id: str, as_of: dt.date | None, horizon
                 )
             frame = pipeline.forecast_on(pair_id, horizon, bars, [day])[(horizon, day_key(day))]
         target = frame.loc[frame["is_target"]]
+        active = target.loc[target["is_active"]].iloc[0]
         rows.append(
             {
                 "horizon": horizon,
                 "stored": stored,
-                "active": forecast_values(target.loc[target["is_active"]].iloc[0]),
+                "active": forecast_values(active),
+                "direction": direction_of(active),
+                "made_of": composition_of(active),
                 "random_walk": forecast_values(target.loc[target["model"] == "random_walk"].iloc[0]),
                 "quantiles": {
                     name: float(value)
-                    for name, value in target.loc[target["is_active"]].iloc[0].items()
+                    for name, value in active.items()
                     if str(name).startswith("q") and str(name)[1:].isdigit()
                 },
             }
@@ -82,6 +86,27 @@ def forecast_of(pipeline: Pipeline, pair_id: str, as_of: dt.date | None, horizon
         "source": str(good["source"].iloc[-1]),
         "horizons": rows,
         "damaged": damaged,
+    }
+
+
+def direction_of(row: pd.Series[Any]) -> dict[str, float]:
+    """Return how likely down, flat and up are by a forecast's quantiles, and the band that counts as flat (a share)."""
+    from forex_assets.evaluation.direction import CLASSES, NEUTRAL_BAND_SHARE, probabilities
+    from forex_assets.levels import QUANTILE_COLUMNS
+
+    quantiles = row[list(QUANTILE_COLUMNS)].to_numpy(dtype=float)[None]
+    shares = probabilities(quantiles, np.array([float(row["last_value"])]))[0]
+    return {**{name: float(share) for name, share in zip(CLASSES, shares, strict=True)}, "band": NEUTRAL_BAND_SHARE}
+
+
+def composition_of(row: pd.Series[Any]) -> dict[str, Any] | None:
+    """Return which models carry a forecast with what weight, and why others do not; None for a model of its own."""
+    if not isinstance(row["carried_by"], str):
+        return None
+    return {
+        "carried_by": json.loads(row["carried_by"]),
+        "left_out": json.loads(row["left_out"]),
+        "degraded": bool(row["degraded"]),
     }
 
 

@@ -41,6 +41,27 @@ def test_a_forecast_is_computed_on_the_spot_and_nothing_is_written(forex: Forex,
     assert _files(home) == []
 
 
+def test_a_forecast_says_how_likely_up_and_down_are_and_which_models_carry_it(forex: Forex) -> None:
+    (pair,) = json.loads(forex("forecast", "--as-of", "2025-06-13", "--json").out)["pairs"]
+    for row in pair["horizons"]:
+        view, levels = row["direction"], sorted(QUANTILE_COLUMNS)
+        assert view["band"] == 0.005
+        assert view["down"] + view["flat"] + view["up"] == pytest.approx(1.0)
+        # The probability of a fall by more than the band lies between the levels whose quantiles enclose that value.
+        edge = pair["last_value"] * (1 - view["band"])
+        below = [int(name[1:]) / 1000 for name in levels if row["quantiles"][name] <= edge]
+        above = [int(name[1:]) / 1000 for name in levels if row["quantiles"][name] > edge]
+        assert max(below) <= view["down"] <= min(above)
+        made = row["made_of"]
+        assert sum(made["carried_by"].values()) == pytest.approx(1.0, abs=1e-3)
+        assert {"champion_zero", "gjr_t", "loghar"} == set(made["carried_by"])
+        assert "gate shut" in made["left_out"]["rw_drift"]
+        assert "driver vix" in made["left_out"]
+        assert made["degraded"] is False
+    flat = [row["direction"]["flat"] for row in pair["horizons"]]
+    assert flat == sorted(flat, reverse=True)  # the longer the tenor, the less likely nothing happens
+
+
 def test_what_draws_pictures_is_pointed_at_the_home_by_every_command(
     forex: Forex, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,6 +78,9 @@ def test_a_forecast_reads_well_and_says_that_it_is_not_stored(forex: Forex) -> N
     assert said.code == 0
     assert "USD/CLP (dólar observado), as of 2025-06-13: last 930.25 CLP per USD" in said.out
     assert "Computed now, not stored: 7d, 90d." in said.out
+    assert "Down / flat / up: 7d " in said.out
+    assert "Made of: 7d champion_zero" in said.out
+    assert "rw_drift (gate shut)" in said.out
     assert "15d" not in said.out
 
 

@@ -53,6 +53,19 @@ def test_nothing_is_cut_off_at_any_usual_width(show_it: Show, width: int) -> Non
     assert all(len(line) <= width for line in text.splitlines() if not line.startswith(paths))
 
 
+def test_the_directional_view_and_what_failed_are_shown_at_every_width() -> None:
+    def broken(console: Console) -> None:
+        day = values.day()
+        day["horizons"][0]["made_of"] |= {"degraded": True}
+        show.print_forecasts(console, [day])
+
+    for width in (80, 140):
+        text = printed(broken, width)
+        assert "38% / 27% / 35%" in text
+        assert "Degraded: a model that should carry weight failed (7d)." in text
+        assert "driver vix (no VIX at this origin)" in text
+
+
 def test_paths_stay_on_one_line_so_that_they_can_be_copied() -> None:
     assert "/srv/forex/reports/usdclp/2025-06-13/report_es.html\n" in printed(_summary, 40)
 
