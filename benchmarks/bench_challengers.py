@@ -1,11 +1,17 @@
 """Does any challenger beat a random walk? Each against RW σ60 on the same targets; table on stdout, JSON beside.
 
-Theta, ETS, AutoARIMA, VAR, gradient boosting, the classic ensemble, and Chronos-T5 and Bolt trained here on the panel
-to 2017-12-29 (``--steps`` each), walk-forward from 2018. Weekly origins would cost hours for models that refit, so
-every ``--every``-th business day is taken; VAR and the classic ensemble run on USD/CLP alone, where drivers are.
+Theta, ETS, AutoARIMA, VAR, gradient boosting, the classic ensemble, and Chronos-T5, Bolt and Chronos-2 trained here on
+the panel to 2017-12-29 (``--steps`` each), beside the ensemble that is deployed, walk-forward from 2018 on 22 USD pairs
+of the ECB and USD/CLP as fixing and as close. Weekly origins would cost hours for models that refit or sample, so every
+``--every``-th business day is taken (20: about monthly); of Chronos-T5, which samples paths token by token, every third
+of those, and its model with the library's cut vocabulary on the fixing alone. Every ratio compares a model with the
+random walk at the origins it ran on itself; ``n`` says how many.
+Drivers: copper, dollar index and VIX beside every pair where FOREX_DATA_DIR has them, Chilean ones beside USD/CLP.
 Intervals as in ``evaluation.inference`` (block bootstrap over dates, guarded against one storm deciding).
 
-    python benchmarks/bench_challengers.py [--every 20] [--steps 1500] [--checkpoints DIR]
+    python benchmarks/bench_challengers.py [--every 20] [--steps 1500] [--checkpoints DIR] [--rows DIR]
+
+``--rows`` keeps what each model has done of each pair and goes on from there.
 """
 
 from __future__ import annotations
@@ -23,7 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
-from bench_panel import folder_history
+from bench_panel import folder_history, vix_history
 
 from forex_assets.clock import calendar_for
 from forex_assets.evaluation.inference import ratio_intervals
@@ -33,7 +39,8 @@ from forex_assets.forecasting.chronos.checkpoint import using
 from forex_assets.forecasting.chronos.data import panel_data
 from forex_assets.forecasting.chronos.train import TrainOptions, train
 from forex_assets.forecasting.contract import DriverHistory, PriceHistory
-from forex_assets.forecasting.panel.prices import ecb_price_history, fixing_history
+from forex_assets.forecasting.panel.index import panel_index
+from forex_assets.forecasting.panel.prices import CURRENCIES, EMERGING, pair_id, panel_histories, rate_drivers
 from forex_assets.forecasting.registry import ModelChoice
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.market.contract import FetchRequest
@@ -44,12 +51,34 @@ from forex_assets.settings import load_settings
 
 Q = list(QUANTILE_COLUMNS)
 HORIZONS = (7, 30, 90)
-PAIRS = ("EUR", "MXN", "ZAR")
 THROUGH = dt.date(2017, 12, 29)
 START = "2018-01-02"
 LAST_DAY = dt.date(2025, 6, 13)
-DRIVERS = ("copper_comex", "copper_lme", "dxy", "vix", "tpm", "fed_funds", "imacec_yoy", "ipc_yoy")
-EVERYWHERE = ("theta", "ets", "auto_arima", "gbm_quantile", "chronos_t5", "chronos_bolt")
+GLOBAL = ("copper_comex", "copper_lme", "dxy", "vix")
+CHILEAN = ("tpm", "fed_funds", "imacec_yoy", "ipc_yoy")
+THINNED = 3
+"""Of the origins, every so many-th for models that sample."""
+
+
+def contestants(trees: int) -> list[tuple[ModelChoice, int, str]]:
+    """Return the models, cheapest first, how much each thins the origins, and the pairs it runs on."""
+    one, fixing = ModelChoice, "usdclp"
+    return [
+        (one("random_walk"), 1, ""),
+        (one("champion_zero"), 1, ""),
+        (one("ensemble"), 1, ""),
+        (one("chronos_bolt"), 1, ""),
+        (one("var"), 1, ""),
+        (one("auto_arima"), 1, ""),
+        (one("ets"), 1, ""),
+        (one("theta"), 1, ""),
+        (one("chronos_2", {"covariates": "never"}), THINNED, ""),
+        (one("classic_ensemble", {"trees": trees}), 1, "usdclp usdclp_close"),
+        (one("classic_ensemble", {"trees": trees, "multiplier": "none"}, "classic, no multiplier"), 1, fixing),
+        (one("gbm_quantile"), 1, ""),
+        (one("chronos_t5"), THINNED, ""),
+        (one("chronos_t5", {"top_k": 50}, "chronos_t5, top_k 50"), THINNED, fixing),
+    ]
 
 
 def driver(name: str) -> DriverHistory | None:
@@ -69,27 +98,24 @@ def driver(name: str) -> DriverHistory | None:
     return DriverHistory(name, calendar_for(spec.calendar), days, available_at(spec, days), values)
 
 
-def losses(history: PriceHistory, models: list[str | ModelChoice], every: int) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Return scored rows of one pair over its last value, and seconds by model."""
-    parts, seconds = [], {}
+def losses(history: PriceHistory, choice: ModelChoice, every: int) -> pd.DataFrame:
+    """Return scored rows of one model and pair over its last value; ``seconds`` are those of the tenor."""
+    parts = []
     for horizon in HORIZONS:
-        for model in models:
-            started = time.perf_counter()
-            rows = run_backtest(
-                history, horizon_days=horizon, models=[model], start=START, every=every, as_of=LAST_DAY
-            ).dropna(subset=["actual"])
-            name = rows["model"].iloc[0]
-            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
-            actual = rows["actual"].to_numpy()
-            rows["interval_score"] = interval_score(actual, rows["q025"].to_numpy(), rows["q975"].to_numpy(), 95)
-            rows["crps"] = crps_from_quantiles(actual, rows[Q].to_numpy())
-            rows["squared"] = (rows["mean"] - actual) ** 2
-            for column, power in (("interval_score", 1), ("crps", 1), ("squared", 2)):
-                rows[column] /= rows["last_value"] ** power
-            rows["covered_95"] = (actual >= rows["q025"]) & (actual <= rows["q975"])
-            rows["covered_80"] = (actual >= rows["q100"]) & (actual <= rows["q900"])
-            parts.append(rows.drop(columns=[*Q, "mean", "actual"]))
-    return pd.concat(parts, ignore_index=True), seconds
+        started = time.perf_counter()
+        rows = run_backtest(
+            history, horizon_days=horizon, models=[choice], start=START, every=every, as_of=LAST_DAY
+        ).dropna(subset=["actual"])
+        actual = rows["actual"].to_numpy()
+        rows["interval_score"] = interval_score(actual, rows["q025"].to_numpy(), rows["q975"].to_numpy(), 95)
+        rows["crps"] = crps_from_quantiles(actual, rows[Q].to_numpy())
+        rows["squared"] = (rows["mean"] - actual) ** 2
+        for column, power in (("interval_score", 1), ("crps", 1), ("squared", 2)):
+            rows[column] /= rows["last_value"] ** power
+        rows["covered_95"] = (actual >= rows["q025"]) & (actual <= rows["q975"])
+        rows["covered_80"] = (actual >= rows["q100"]) & (actual <= rows["q900"])
+        parts.append(rows.drop(columns=[*Q, "mean", "actual"]).assign(seconds=time.perf_counter() - started))
+    return pd.concat(parts, ignore_index=True)
 
 
 def judge(rows: pd.DataFrame, model: str) -> dict[str, Any]:
@@ -149,26 +175,22 @@ def main() -> None:
     parser.add_argument("--trees", type=int, default=0, help="of the classic forest; 0: its table's 400 to 800")
     parser.add_argument("--without", default="", help="models to leave out, comma-separated")
     parser.add_argument("--checkpoints", type=Path, default=None, help="folder of trained ones instead")
+    parser.add_argument("--rows", type=Path, default=None, help="folder that keeps each model's rows of each pair")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "challengers.json")
     options = parser.parse_args()
     started = time.perf_counter()
-    found = {name: made for name in DRIVERS if (made := driver(name)) is not None}
-    fixing = fixing_history(LAST_DAY).with_drivers(found)
-    close = folder_history("usdclp_close", LAST_DAY)
-    histories: dict[str, PriceHistory] = {f"usd{name.lower()}": ecb_price_history(name, LAST_DAY) for name in PAIRS}
-    histories["usdclp"] = fixing
-    if close is not None:
-        histories["usdclp_close"] = close.with_drivers(found)
-    clp: list[str | ModelChoice] = [
-        "var",
-        ModelChoice("classic_ensemble", {"trees": options.trees}, "classic_ensemble"),
-        ModelChoice("classic_ensemble", {"trees": options.trees, "multiplier": "none"}, "classic, no multiplier"),
-        ModelChoice("chronos_t5", {"top_k": 50}, "chronos_t5, top_k 50"),
-    ]
+    found = {name: made for name in (*GLOBAL, *CHILEAN) if (made := driver(name)) is not None}
+    around = {name: made for name, made in found.items() if name in GLOBAL}
+    panel = panel_histories(LAST_DAY)
+    close, vix = folder_history("usdclp_close", LAST_DAY), vix_history(LAST_DAY)
+    beside = {**rate_drivers(LAST_DAY), **({"vix": vix, **panel_index(panel)} if vix else {})}
+    histories = {**panel, **({"usdclp_close": close} if close else {})}
+    left = set(options.without.split(","))
     with tempfile.TemporaryDirectory() as scratch:
-        folder = options.checkpoints or Path(scratch)
+        folder, kept = options.checkpoints or Path(scratch), options.rows or Path(scratch) / "rows"
+        kept.mkdir(parents=True, exist_ok=True)
         cards = {}
-        for family in ("t5", "bolt"):
+        for family in ("t5", "bolt", "chronos2"):
             if not (folder / family).exists():
                 train(
                     panel_data(THROUGH),
@@ -180,25 +202,28 @@ def main() -> None:
                 name: body[name]
                 for name in ("steps", "seconds", "parameters", "validation_loss", "first_validation_loss", "data_hash")
             }
-        frames, seconds = [], {}
+        frames = []
         with using(folder):
-            for pair, history in histories.items():
-                models = [
-                    "random_walk",
-                    *EVERYWHERE,
-                    *(clp if pair == "usdclp" else ["var"] if pair == "usdclp_close" else []),
-                ]
-                left = options.without.split(",")
-                models = [one for one in models if (one.model if isinstance(one, ModelChoice) else one) not in left]
-                rows, taken = losses(history, models, options.every)
-                frames.append(rows.assign(pair=pair))
-                for name, value in taken.items():
-                    seconds[name] = seconds.get(name, 0.0) + value
-                print(f"{pair}: {sum(taken.values()):.0f} s", flush=True)
+            for choice, thinned, only in contestants(options.trees):
+                if choice.model in left:
+                    continue
+                for pair, history in histories.items():
+                    if only and pair not in only.split():
+                        continue
+                    path = kept / f"{choice.name}-{pair}.parquet".replace(", ", "_").replace(" ", "_")
+                    if not path.exists():
+                        # A history of its own: what a model keeps of its fits goes with it.
+                        own = {**beside, **(found if pair.startswith("usdclp") else around)}
+                        losses(history.with_drivers(own), choice, options.every * thinned).to_parquet(path)
+                    frames.append(pd.read_parquet(path).assign(pair=pair))
+                print(f"{choice.name}: {time.perf_counter() - started:.0f} s", flush=True)
     rows = pd.concat(frames, ignore_index=True)
+    timed = rows.drop_duplicates(["model", "pair", "horizon"]).groupby("model")["seconds"].sum()
+    seconds = {str(name): float(value) for name, value in timed.items()}
     tables: dict[str, Any] = {}
     groups = {
-        f"{len(PAIRS)} ECB pairs ({' '.join(PAIRS)})": [f"usd{name.lower()}" for name in PAIRS],
+        f"{len(CURRENCIES)} USD pairs and USD/CLP (fixing)": list(panel),
+        f"{len(EMERGING)} emerging-market pairs": [pair_id(currency) for currency in EMERGING],
         "USD/CLP, dólar observado": ["usdclp"],
         "USD/CLP, market close": ["usdclp_close"],
     }
@@ -206,7 +231,11 @@ def main() -> None:
         part = rows[rows["pair"].isin(pairs)]
         if part.empty:
             continue
-        names = [name for name in dict.fromkeys(part["model"]) if name != "random_walk"]
+        names = [
+            name
+            for name in dict.fromkeys(part["model"])
+            if name != "random_walk" and part.loc[part["model"] == name, "pair"].nunique() == len(pairs)
+        ]
         tables[title] = [judge(part, name) for name in names]
         show(f"{title}, {START[:4]} to {LAST_DAY}, every {options.every}th business day", tables[title])
     total = time.perf_counter() - started

@@ -26,7 +26,7 @@ def chronos_train(
     through: Annotated[
         str, typer.Option("--through", help="Last day of the data; origins before it will be refused.")
     ] = "2017-12-29",
-    family: Annotated[str, typer.Option("--family", help="t5 (samples) or bolt (quantiles).")] = "t5",
+    family: Annotated[str, typer.Option("--family", help="t5 (samples), bolt or chronos2 (quantiles).")] = "t5",
     size: Annotated[str, typer.Option("--size", help="tiny, mini or small.")] = "mini",
     data_dir: Annotated[
         Path | None, typer.Option("--data-dir", help="Folder of daily CSV files; default: the ECB panel and USD/CLP.")

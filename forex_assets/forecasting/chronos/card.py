@@ -22,7 +22,7 @@ class Card:
     Attributes
     ----------
     family:
-        ``t5`` or ``bolt``.
+        ``t5``, ``bolt`` or ``chronos2``.
     data_through:
         Last day of any value that training or early stopping looked at: no earlier origin may be forecast.
     trained_through:

@@ -1,4 +1,4 @@
-"""Training a small Chronos-T5 or Bolt on past returns: CPU, resumable, stopped by validation on later dates.
+"""Training a small Chronos-T5, Bolt or Chronos-2 on past returns: CPU, resumable, stopped by validation on later dates.
 
 The folder it writes has the standard format (``BaseChronosPipeline.from_pretrained`` loads it) plus a card. A run that
 was killed goes on from its last evaluation when it is started again with the same options and data, and ends with the
@@ -24,6 +24,7 @@ from forex_assets.forecasting.chronos.data import TrainingData
 from forex_assets.forecasting.chronos.windows import Window, Windows
 from forex_assets.provenance import content_hash
 
+FAMILIES = ("t5", "bolt", "chronos2")
 SIZES: dict[str, dict[str, int]] = {
     "tiny": {"d_model": 32, "d_kv": 16, "d_ff": 64, "layers": 1, "heads": 2, "tokens": 512},
     "mini": {"d_model": 64, "d_kv": 16, "d_ff": 256, "layers": 2, "heads": 4, "tokens": 1024},
@@ -32,8 +33,9 @@ SIZES: dict[str, dict[str, int]] = {
 TOKEN_LIMIT = 15.0
 """Largest return with a token of its own, in mean absolute returns of the context."""
 BOLT_LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
-BOLT_PATCH = 4
-BOLT_LENGTH = 8
+CHRONOS2_LEVELS = [0.01, *(round(0.05 * i, 2) for i in range(1, 20)), 0.99]
+BLOCK_PATCH = 4
+BLOCK_LENGTH = 8
 WARMUP_SHARE = 0.05
 IMPROVEMENT = 1e-4
 """Share of the validation loss an evaluation must gain to count."""
@@ -43,7 +45,7 @@ IMPROVEMENT = 1e-4
 class TrainOptions:
     """What decides the weights; everything but the budgets enters the signature a resumed run must share."""
 
-    family: Literal["t5", "bolt"] = "t5"
+    family: Literal["t5", "bolt", "chronos2"] = "t5"
     size: str = "mini"
     context_length: int = 256
     prediction_length: int = 75
@@ -59,7 +61,7 @@ class TrainOptions:
     def __post_init__(self) -> None:
         """Refuse options that cannot be."""
         rules: tuple[tuple[bool, str, str], ...] = (
-            (self.family in ("t5", "bolt"), f"family {self.family!r}", "t5 or bolt"),
+            (self.family in FAMILIES, f"family {self.family!r}", f"one of {', '.join(FAMILIES)}"),
             (self.size in SIZES, f"size {self.size!r}", f"one of {', '.join(SIZES)}"),
             (32 <= self.context_length <= 2048, f"context_length {self.context_length}", "in [32, 2048]"),
             (1 <= self.prediction_length <= 256, f"prediction_length {self.prediction_length}", "in [1, 256]"),
@@ -81,7 +83,7 @@ class TrainOptions:
     @property
     def horizon(self) -> int:
         """Values a window's target holds."""
-        return BOLT_LENGTH if self.family == "bolt" else self.prediction_length
+        return self.prediction_length if self.family == "t5" else BLOCK_LENGTH
 
     def signature(self, data_hash: str) -> str:
         """Return what a resumed run must share."""
@@ -142,7 +144,7 @@ def train(
         shutil.rmtree(state_dir)
     through = np.datetime64(data.through, "D")
     cut = through - np.timedelta64(options.validation_days, "D")
-    blocks = options.family == "bolt"
+    blocks = options.family != "t5"
     shape = (options.context_length, options.horizon, blocks)
     training, validation = Windows(data, None, cut, *shape), Windows(data, cut, through, *shape)
     held_out = [validation.draw((options.seed, 2, i), 64) for i in range(4)]
@@ -242,6 +244,9 @@ class _Learner:
         target = torch.as_tensor(window.target, dtype=torch.float32)
         if self.options.family == "bolt":
             return self.model(context=context, target=target).loss
+        if self.options.family == "chronos2":
+            patches = -(-self.options.horizon // BLOCK_PATCH)
+            return self.model(context=context, future_target=target, num_output_patches=patches).loss
         ids, mask, scale = self.tokenizer.context_input_transform(context)
         labels, held = self.tokenizer.label_input_transform(target, scale)
         labels = labels.masked_fill(~held, -100)
@@ -259,6 +264,8 @@ def _network(options: TrainOptions) -> tuple[Any, Any]:
     from forex_assets.forecasting.chronos.checkpoint import quiet
 
     size = SIZES[options.size]
+    if options.family == "chronos2":
+        return _chronos2(options, size), None
     with quiet():
         from chronos import ChronosConfig
         from chronos.chronos_bolt import ChronosBoltModelForForecasting
@@ -281,9 +288,9 @@ def _network(options: TrainOptions) -> tuple[Any, Any]:
         config = T5Config(vocab_size=2, **common)
         config.chronos_config = {
             "context_length": options.context_length,
-            "prediction_length": BOLT_LENGTH,
-            "input_patch_size": BOLT_PATCH,
-            "input_patch_stride": BOLT_PATCH,
+            "prediction_length": BLOCK_LENGTH,
+            "input_patch_size": BLOCK_PATCH,
+            "input_patch_stride": BLOCK_PATCH,
             "quantiles": BOLT_LEVELS,
             "use_reg_token": True,  # nosec B105
         }
@@ -308,6 +315,36 @@ def _network(options: TrainOptions) -> tuple[Any, Any]:
     }
     config.chronos_pipeline_class = "ChronosPipeline"
     return T5ForConditionalGeneration(config), ChronosConfig(**config.chronos_config).create_tokenizer()
+
+
+def _chronos2(options: TrainOptions, size: dict[str, int]) -> Any:
+    """Return an untrained Chronos-2 of a size; its context is standardised, group attention sees one series."""
+    from forex_assets.forecasting.chronos.checkpoint import quiet
+
+    with quiet():
+        from chronos.chronos2 import Chronos2Model
+        from chronos.chronos2.config import Chronos2CoreConfig
+    config = Chronos2CoreConfig(
+        d_model=size["d_model"],
+        d_kv=size["d_kv"],
+        d_ff=size["d_ff"],
+        num_layers=size["layers"],
+        num_heads=size["heads"],
+        dropout_rate=0.0,
+        chronos_config={
+            "context_length": options.context_length,
+            "output_patch_size": BLOCK_PATCH,
+            "input_patch_size": BLOCK_PATCH,
+            "input_patch_stride": BLOCK_PATCH,
+            "quantiles": CHRONOS2_LEVELS,
+            "use_reg_token": True,  # nosec B105
+            "use_arcsinh": True,
+            "max_output_patches": 4,
+        },
+        chronos_pipeline_class="Chronos2Pipeline",
+        architectures=["Chronos2Model"],
+    )
+    return Chronos2Model(config)
 
 
 def _load_state(folder: Path, signature: str, learner: _Learner) -> dict[str, Any]:

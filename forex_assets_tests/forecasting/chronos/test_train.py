@@ -14,11 +14,14 @@ from typer.testing import CliRunner
 
 from forex_assets.cli import app
 from forex_assets.errors import ConfigError, DataError, ValidationError
+from forex_assets.forecasting.backtest import run_backtest
 from forex_assets.forecasting.chronos.card import Card, weights_hash
+from forex_assets.forecasting.chronos.checkpoint import load, using
 from forex_assets.forecasting.chronos.data import Series, TrainingData, folder_data, of_histories
 from forex_assets.forecasting.chronos.train import Progress, TrainOptions, train
 from forex_assets.forecasting.chronos.windows import Windows
 from forex_assets.forecasting.contract import PriceHistory
+from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets_tests.forecasting.chronos.conftest import CUTOFF
 
 SHORT = TrainOptions(
@@ -44,8 +47,32 @@ def test_training_lowers_the_loss_on_later_dates_and_the_card_says_so(checkpoint
         assert not (checkpoints / f".{family}.training").exists()
 
 
-@pytest.mark.parametrize("family", ["t5", "bolt"])
-@pytest.mark.parametrize("killed_after", [5, 8])
+def test_a_trained_chronos_2_loads_as_one_knows_its_cutoff_and_forecasts(
+    training_data: TrainingData, histories: dict[str, PriceHistory], tmp_path: Path
+) -> None:
+    options = TrainOptions(
+        family="chronos2", size="tiny", context_length=64, steps=100, learning_rate=1e-2, evaluate_every=25
+    )
+    card = train(training_data, options, tmp_path / "c2")
+    assert card.validation_loss < 0.8 * card.first_validation_loss
+    found = load(tmp_path / "c2", "float32")
+    assert (found.family, found.describe()["training_cutoff"]) == ("chronos2", str(CUTOFF))
+    assert found.describe()["quantile_levels"][0] == pytest.approx(0.01)
+    with using(tmp_path / "c2"):
+        rows = run_backtest(
+            histories["usdaaa"], horizon_days=7, models=["chronos_2"], start="2022-03-01", every=30, as_of="2023-06-30"
+        )
+        assert (np.diff(rows[list(QUANTILE_COLUMNS)].to_numpy(), axis=1) > 0).all()
+        # It has learned how wide a week is: neither a standstill nor several times the moves there were.
+        width = np.log(rows["q975"] / rows["q025"]).mean() / (2 * 1.96 * 0.006 * np.sqrt(5))
+        assert 0.3 < width < 3
+        with pytest.raises(DataError, match="learned from data through"):
+            run_backtest(
+                histories["usdaaa"], horizon_days=7, models=["chronos_2"], start="2021-03-01", as_of="2021-04-30"
+            )
+
+
+@pytest.mark.parametrize(("family", "killed_after"), [("t5", 5), ("t5", 8), ("bolt", 5), ("bolt", 8), ("chronos2", 5)])
 def test_a_killed_run_goes_on_and_ends_with_the_same_weights(
     family: str, killed_after: int, training_data: TrainingData, tmp_path: Path
 ) -> None:
@@ -125,7 +152,7 @@ def test_training_windows_hold_nothing_after_the_cut_and_validation_targets_noth
 @pytest.mark.parametrize(
     ("changed", "match"),
     [
-        ({"family": "chronos2"}, "family"),
+        ({"family": "moirai"}, "family"),
         ({"size": "huge"}, "size"),
         ({"steps": None}, "no budget"),
         ({"context_length": 8}, "context_length"),
