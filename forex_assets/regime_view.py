@@ -29,7 +29,7 @@ def regime_reports(pipeline: Pipeline, pair_id: str, days: Sequence[dt.date]) ->
     """
     frames = stored_frames(pipeline, pair_id, scores=False)
     made = []
-    for settings, group in _by_calibration(pipeline, pair_id, days):
+    for settings, group in by_calibration(pipeline, pair_id, days):
         made.append(regime_rows(frames, group, settings))
     table = pd.concat(made, ignore_index=True)
     config_hash = pipeline.settings.config_hash(pair_id)
@@ -126,7 +126,7 @@ def factors_of(
     return out
 
 
-def _by_calibration(
+def by_calibration(
     pipeline: Pipeline, pair_id: str, days: Sequence[dt.date]
 ) -> Iterable[tuple[Settings, list[dt.date]]]:
     """Yield groups of days that share the calibration known at their end, with the settings it gives."""

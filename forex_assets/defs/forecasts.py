@@ -144,7 +144,10 @@ def origins_markdown(frame: pd.DataFrame) -> str:
 
 
 def factors_markdown(frame: pd.DataFrame, *, months: int = 6) -> str:
-    """Return the newest width factors of each model: what they were learned from, and coverage before and after."""
+    """Return the newest width factors of each model: what they were learned from, and coverage before and after.
+
+    Those that hold only under a condition follow once each, with whether they are used and why.
+    """
     columns = [
         "model",
         "valid_from",
@@ -157,7 +160,14 @@ def factors_markdown(frame: pd.DataFrame, *, months: int = 6) -> str:
         "tail_low_after",
         "tail_high_after",
     ]
-    return _markdown(frame.sort_values("valid_from").groupby("model", sort=False).tail(months)[columns].round(3))
+    ordered = frame.sort_values("valid_from")
+    common = ordered.loc[ordered["condition"] == "all"].groupby("model", sort=False).tail(months)
+    others = ordered.loc[ordered["condition"] != "all"].groupby(["model", "condition"], sort=False).tail(1)
+    told = _markdown(common[columns].round(3))
+    if others.empty:
+        return told
+    columns[1:1] = ["condition", "used", "reason"]
+    return f"{told}\n\nUnder a condition:\n\n{_markdown(others[columns].round(3))}"
 
 
 def _markdown(table: pd.DataFrame) -> str:

@@ -343,6 +343,8 @@ def factors_frame(factors: Factors, pair: str, horizon_days: int, model: str) ->
 def factors_from_frame(calibration: pd.DataFrame, model: str, horizon_days: int) -> Factors:
     """Return the factors of one model and horizon held in rows of ``interval_calibration``."""
     rows = calibration.loc[(calibration["model"] == model) & (calibration["horizon"] == horizon_days)]
+    if "condition" in rows.columns:  # those of a regime or an event hold besides these, never instead of them
+        rows = rows.loc[rows["condition"] == "all"]
     rows = rows.sort_values("valid_from", kind="stable")
     return Factors(
         valid_from=_days(rows["valid_from"]),

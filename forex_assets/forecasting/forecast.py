@@ -12,6 +12,7 @@ from forex_assets.errors import ValidationError
 from forex_assets.forecasting.calibration import apply, factors_from_frame
 from forex_assets.forecasting.contract import Dates, Ints, Origins, PriceHistory, make_origins
 from forex_assets.forecasting.prediction import Composition, Predictor, min_history
+from forex_assets.forecasting.regime_factors import RegimeFactors
 from forex_assets.forecasting.registry import ModelChoice, choices, get_model
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.schemas import FORECAST
@@ -28,6 +29,7 @@ def make_forecast(
     active_model: str,
     calibration: pd.DataFrame | None = None,
     *,
+    regime_factors: RegimeFactors | None = None,
     max_age: int = 10,
     seed: int = 0,
     reconstructed: bool = False,
@@ -53,6 +55,8 @@ def make_forecast(
     calibration:
         Rows of ``interval_calibration``. Each day uses the newest row valid by then; without one a calibrated model
         stays uncalibrated and ``calibrated_from`` stays empty.
+    regime_factors:
+        Width factors by regime and the regime of each day, applied after everything else; default: no change.
     max_age:
         Largest number of business days from the last value to a forecast day.
     seed:
@@ -104,8 +108,14 @@ def make_forecast(
         if get_model(choice.model).capabilities.calibrated and calibration is not None:
             lower, upper, since = factors_from_frame(calibration, choice.name, origins.horizon_days).at(origins.as_of)
             quantiles = apply(quantiles, lower[:, None], upper[:, None])
+        regime = (regime_factors or RegimeFactors()).on(choice.name, origins.horizon_days, origins.as_of)
+        if regime.changes:
+            quantiles = apply(quantiles, regime.lower[:, None], regime.upper[:, None])
         told = composition_columns(predictor.compositions.get(choice.name), m)
-        parts.append((rank, choice.name, paths.mean[kept], quantiles[kept], since[row], *(item[row] for item in told)))
+        conditioned = (regime.names[row], regime.lower[row], regime.upper[row])
+        parts.append(
+            (rank, choice.name, paths.mean[kept], quantiles[kept], since[row], conditioned, *(x[row] for x in told))
+        )
     step = steps[row, column]
     step_date = history.calendar.add(origins.last_event_date[row], step)
     frame = _frame(origins, row, step, step_date, parts, active_model, reconstructed)
@@ -164,7 +174,7 @@ def _frame(
 
     n = len(row)
     frames = []
-    for rank, name, mean, quantiles, since, carried_by, left_out, degraded in parts:
+    for rank, name, mean, quantiles, since, (regime, lower, upper), carried_by, left_out, degraded in parts:
         frames.append(
             pd.DataFrame(
                 {
@@ -182,6 +192,9 @@ def _frame(
                     **{column: quantiles[:, i] for i, column in enumerate(QUANTILE_COLUMNS)},
                     "is_active": np.full(n, name == active_model),
                     "calibrated_from": since.astype("datetime64[ns]"),
+                    "regime": regime,
+                    "regime_lower": lower,
+                    "regime_upper": upper,
                     "reconstructed": np.full(n, reconstructed),
                     "carried_by": carried_by,
                     "left_out": left_out,

@@ -251,7 +251,7 @@ def _horizon(
     scored = outcomes["as_of"].max() if len(outcomes) else pd.NaT
     learned = calibration[calibration["horizon"] == days]
     if active is not None:
-        learned = learned[learned["model"] == active.model]
+        learned = learned[(learned["model"] == active.model) & (learned["condition"] == "all")]
     return HorizonView(
         name=name,
         days=days,

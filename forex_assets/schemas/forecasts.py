@@ -32,6 +32,9 @@ FORECAST = declare(
         *QUANTILES,
         Column("is_active", "bool", "True for the model the active configuration deploys"),
         Column("calibrated_from", "date", "Start of the calibration row used; empty: uncalibrated", nullable=True),
+        Column("regime", "str", "Regime at as_of where the intervals are conditioned on it", nullable=True),
+        Column("regime_lower", "float", "Factor of that regime below the median; 1: no change"),
+        Column("regime_upper", "float", "Factor of that regime above the median; 1: no change"),
         Column("reconstructed", "bool", "True for a what-if made with a later configuration"),
         Column(
             "carried_by", "str", "Of a model made of others: member → share in the target's forecast, JSON", None, True
@@ -39,6 +42,7 @@ FORECAST = declare(
         Column("left_out", "str", "Of a model made of others: model or driver → why it is not in it, JSON", None, True),
         Column("degraded", "bool", "True where a member that should carry weight failed and the others took its share"),
     ],
+    version=2,
 )
 BACKTEST = declare(
     "backtest",

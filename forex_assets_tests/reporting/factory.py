@@ -67,6 +67,7 @@ def _forecast_rows(prices: pd.Series[float], date: pd.Timestamp, days: int, ever
                     **_quantiles(last, _sigma(prices, date, step, model)),
                     "is_active": model == "champion_zero",
                     "calibrated_from": pd.Timestamp("2025-01-02") if model == "champion_zero" else pd.NaT,
+                    "regime": None, "regime_lower": 1.0, "regime_upper": 1.0,
                     "reconstructed": False, "carried_by": None, "left_out": None, "degraded": False,
                 }
             )  # fmt: skip

@@ -91,7 +91,12 @@ class Correction:
 
 
 def learn_corrections(
-    errors: Errors, starts: Dates, horizon_days: int, config: CalibrationConfig | None = None
+    errors: Errors,
+    starts: Dates,
+    horizon_days: int,
+    config: CalibrationConfig | None = None,
+    *,
+    shrink_to_all: bool = True,
 ) -> list[Correction]:
     """Return the corrections of every condition (first ``all``) at every start, each learned from what matured before.
 
@@ -103,12 +108,14 @@ def learn_corrections(
         First days of validity, growing.
     horizon_days:
         Tenor in calendar days.
+    shrink_to_all:
+        Whether a condition's factors are shrunk to those of all errors; else to 1, and those of all are not learned.
     """
     config = config or CalibrationConfig()
     every = np.ones(len(errors.move), dtype=bool)
     found: list[Correction] = []
     parents: dict[np.datetime64, tuple[float, float]] = {}
-    for condition, rows in {ALL: every, **errors.conditions}.items():
+    for condition, rows in {**({ALL: every} if shrink_to_all else {}), **errors.conditions}.items():
         place = np.flatnonzero(rows)
         part = _Part(errors, place, horizon_days, config)
         for start, end in itertools.pairwise([*starts, np.datetime64("9999-12-31")]):
