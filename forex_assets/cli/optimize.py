@@ -18,6 +18,7 @@ from forex_assets.cli.common import (
     stdout,
 )
 from forex_assets.cli.optimize_history import backtest
+from forex_assets.cli.optimize_metrics import metrics
 from forex_assets.cli.optimize_run import run, simulate
 from forex_assets.errors import DataError, ValidationError
 from forex_assets.settings import Settings, load_settings
@@ -46,6 +47,7 @@ def register(app: typer.Typer) -> None:
         ("backtest", backtest),
         ("status", status),
         ("history", history),
+        ("metrics", metrics),
         ("rollback", rollback),
         ("approve", approve),
         ("acknowledge", acknowledge),

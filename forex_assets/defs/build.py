@@ -14,6 +14,7 @@ from forex_assets.defs import (
     findings,
     forecasts,
     jobs,
+    loop_health,
     market_data,
     optimization,
     panel,
@@ -55,6 +56,7 @@ def build_definitions(settings: Settings, *, store: SliceStore | None = None) ->
                 for asset in room.build(pipeline, pair)
             ]
             + [asset for pair in pairs for asset in deployment.build(pipeline, pair, after=("validation_report",))]
+            + [asset for pair in pairs for asset in loop_health.build(pipeline, pair)]
             + panel.build(pipeline)
             + [reports.build_warehouse(pipeline)],
             asset_checks=[
@@ -78,6 +80,7 @@ def build_definitions(settings: Settings, *, store: SliceStore | None = None) ->
                     *schedules.build(pipeline, pair),
                     findings.build_schedule(pipeline, pair),
                     optimization.build_schedule(pipeline, pair),
+                    loop_health.build_schedule(pipeline, pair),
                     watching.build_schedule(pipeline, pair),
                 )
             ]

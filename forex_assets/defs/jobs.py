@@ -25,6 +25,7 @@ TRIGGER = "trigger"
 OPTIMIZE = "optimize"
 DEPLOY = "deployment"
 PROBATION = "probation"
+LOOP = "loop_health"
 WAREHOUSE_JOB = "warehouse"
 
 FAMILIES: dict[str, tuple[str, ...]] = {
@@ -52,6 +53,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     OPTIMIZE: ("candidate_config", "validation_report"),
     DEPLOY: ("deployed_config",),
     PROBATION: ("post_deployment_health",),
+    LOOP: ("loop_findings",),
 }
 MEANING = {
     MARKET: "Ask the sources, judge quality, and snapshot what is known per business day.",
@@ -71,6 +73,7 @@ MEANING = {
     OPTIMIZE: "Search for a better configuration, and judge it on a period the search never saw.",
     DEPLOY: "Deploy validated candidates, after a re-read of gate, checks and guards.",
     PROBATION: "Watch promoted versions, and roll back those that disappoint.",
+    LOOP: "Metrics and alert conditions of the retraining loop itself.",
 }
 
 

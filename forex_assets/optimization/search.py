@@ -97,6 +97,8 @@ def search(
         "failed_trials": report.failed_trials,
         "objective": report.objective,
         "incumbent_objective": report.incumbent_objective,
+        "rmse": (result["winner"] or {}).get("rmse"),
+        "incumbent_rmse": (result["incumbent"] or {}).get("rmse"),
         "seconds": round(seconds, 3),
         "peak_memory_mib": report.peak_memory_mib,
         "timed_out": report.timed_out,

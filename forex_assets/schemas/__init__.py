@@ -15,6 +15,7 @@ from forex_assets.schemas.forecasts import BACKTEST, FORECAST, INTERVAL_CALIBRAT
 from forex_assets.schemas.lifecycle import (
     CANDIDATE_CONFIG,
     DEPLOYED_CONFIG,
+    LOOP_FINDINGS,
     POST_DEPLOYMENT_HEALTH,
     TRIGGER_REPORT,
     VALIDATION_REPORT,
@@ -54,6 +55,7 @@ TABLES: dict[str, Table] = {
         VALIDATION_REPORT,
         DEPLOYED_CONFIG,
         POST_DEPLOYMENT_HEALTH,
+        LOOP_FINDINGS,
         *PANEL_TABLES,
         REPORT_INDEX,
     )
@@ -71,6 +73,7 @@ __all__ = [
     "FINDINGS",
     "FORECAST",
     "INTERVAL_CALIBRATION",
+    "LOOP_FINDINGS",
     "MODEL_COMPARISON",
     "OBSERVATIONS",
     "PERFORMANCE_REPORT",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from forex_assets.schemas.columns import AS_OF, declare
+from forex_assets.schemas.columns import AS_OF, PROVENANCE_COLUMNS, declare
+from forex_assets.schemas.monitoring import FINDINGS
 from forex_assets.schemas.table import Column
 
 SUBJECT = Column("subject", "str", "What it is about, for example forecast/usdclp/7d")
@@ -137,3 +138,13 @@ POST_DEPLOYMENT_HEALTH = declare(
 )
 
 LIFECYCLE_TABLES = (TRIGGER_REPORT, CANDIDATE_CONFIG, VALIDATION_REPORT, DEPLOYED_CONFIG, POST_DEPLOYMENT_HEALTH)
+
+LOOP_FINDINGS = declare(
+    "loop_findings",
+    "How the retraining loop itself fares: its metrics and alert conditions, each fired, clear or unknown.",
+    ["as_of", "rule", "profile", "subject"],
+    [
+        *FINDINGS.columns[: -len(PROVENANCE_COLUMNS)],
+        Column("metric", "str", "Name of the figure for a metrics scraper"),
+    ],
+)

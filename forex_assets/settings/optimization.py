@@ -10,6 +10,8 @@ from forex_assets.settings.fields import Positive, PositiveInt, Strict
 
 Engine = Literal["classic", "classic-per-horizon", "random", "adaptive"]
 Share = Annotated[float, Field(gt=0, lt=1, strict=True)]
+#: The weekly schedule is the slowest that judges triggers.
+DAYS_BETWEEN_TRIGGERS = 7
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 
 
@@ -75,6 +77,8 @@ class SearchSettings(Strict):
     def _ordered(self) -> Self:
         if not self.warn_s < self.stop_s:
             raise ValueError(f"search.warn_s ({self.warn_s}) must be below stop_s ({self.stop_s})")
+        if not self.warn_s <= self.alert_s:
+            raise ValueError(f"search.alert_s ({self.alert_s}) is below warn_s ({self.warn_s}): warn first, then alert")
         if not self.alert_s <= self.stop_s:
             raise ValueError(
                 f"search.alert_s ({self.alert_s}) is above stop_s ({self.stop_s}): a search is stopped before such an "
@@ -114,12 +118,37 @@ class GateSettings(Strict):
         return self
 
 
+class LoopWatchSettings(Strict):
+    """When the loop itself is found wanting (A25, A26): too often no, too long silent (K28)."""
+
+    cron: str
+    window_days: PositiveInt
+    validation_failures_in_a_row: PositiveInt
+    rollback_days: PositiveInt
+    trigger_heartbeat_days: PositiveInt
+    probation_missed_checks: PositiveInt
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.trigger_heartbeat_days <= DAYS_BETWEEN_TRIGGERS:
+            raise ValueError(
+                f"watch.trigger_heartbeat_days ({self.trigger_heartbeat_days}) is not above {DAYS_BETWEEN_TRIGGERS}: "
+                "triggers are judged at least once a week, and an alert about absence would fire between two (K28)"
+            )
+        if self.rollback_days > self.window_days:
+            raise ValueError(
+                f"watch.rollback_days ({self.rollback_days}) must not be above window_days ({self.window_days})"
+            )
+        return self
+
+
 class OptimizationSettings(Strict):
     """The life cycle up to the gate; what follows is ``deployment``."""
 
     trigger: TriggerSettings
     search: SearchSettings
     gate: GateSettings
+    watch: LoopWatchSettings
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -127,5 +156,11 @@ class OptimizationSettings(Strict):
             raise ValueError(
                 f"search.heartbeat_days ({self.search.heartbeat_days}) is below trigger.max_days_between "
                 f"({self.trigger.max_days_between}): an alert about absence would fire while all is well (K28)"
+            )
+        if not self.watch.trigger_heartbeat_days < self.search.heartbeat_days:
+            raise ValueError(
+                f"watch.trigger_heartbeat_days ({self.watch.trigger_heartbeat_days}) must be below "
+                f"search.heartbeat_days ({self.search.heartbeat_days}): that nothing judges is to be known before that "
+                "nothing is searched (K28)"
             )
         return self
