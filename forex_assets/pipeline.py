@@ -410,6 +410,7 @@ class Pipeline:
         calibration: pd.DataFrame | None,
     ) -> dict[Key, pd.DataFrame]:
         from forex_assets.forecasting.forecast import make_forecast
+        from forex_assets.made_from import BARS, made_from
 
         by_config: dict[str, list[dt.date]] = {}
         for day in days:
@@ -423,8 +424,10 @@ class Pipeline:
             return {key: frame for part in parts for key, frame in part.items()}
         config = self.active(pair_id, horizon, days[-1])
         with pooled.in_force(self):
+            history = self.history(pair_id, bars)
+            beside = made_from(history, days, calibration)
             frame = make_forecast(
-                self.history(pair_id, bars),
+                history,
                 np.array(days, dtype="datetime64[D]"),
                 horizon_days=self.settings.horizons[horizon],
                 models=choices_of(config),
@@ -435,9 +438,12 @@ class Pipeline:
                 monthly=horizon.endswith("m"),
             )
         out: dict[Key, pd.DataFrame] = {}
+        parts = {key: {BARS: data_hashes[key], **told} for key, told in zip(map(day_key, days), beside, strict=True)}
         for made_on, rows in frame.groupby("as_of", sort=True):
             key = day_key(pd.Timestamp(str(made_on)))
-            out[(horizon, key)] = self.stamp(rows, config_hash=config.config_hash, data_hash=data_hashes[key])
+            made = self.stamp(rows, config_hash=config.config_hash, data_hash=combine_hashes(parts[key]))
+            made.attrs["made_from"] = parts[key]
+            out[(horizon, key)] = made
         return out
 
     def calibration(self, pair_id: str, horizon: str) -> pd.DataFrame | None:
@@ -497,12 +503,15 @@ class Pipeline:
     ) -> pd.DataFrame:
         """Return the walk-forward rows of one horizon on given bars; default: the configuration's models."""
         from forex_assets.forecasting.backtest import run_backtest
+        from forex_assets.made_from import BARS, made_from
 
         config = self.active(pair_id, horizon, as_of)
         options = self.settings.platform.backtest
         with pooled.in_force(self):
+            history = self.history(pair_id, bars)
+            parts = {BARS: data_hash, **made_from(history, [as_of], whole=True)[0]}
             frame = run_backtest(
-                self.history(pair_id, bars),
+                history,
                 horizon_days=self.settings.horizons[horizon],
                 models=choices_of(config) if models is None else models,
                 start=np.datetime64(start or options.start, "D"),
@@ -512,7 +521,9 @@ class Pipeline:
                 max_age=self.settings.platform.forecast.max_last_value_age_business_days,
                 seed=self.settings.platform.forecast.seed,
             )
-        return self.stamp(frame, config_hash=config.config_hash, data_hash=data_hash)
+        made = self.stamp(frame, config_hash=config.config_hash, data_hash=combine_hashes(parts))
+        made.attrs["made_from"] = parts
+        return made
 
     def interval_calibration(self, pair_id: str, horizon: str, backtest: pd.DataFrame) -> pd.DataFrame:
         """Return the width factors by month, each learned from errors matured before it."""

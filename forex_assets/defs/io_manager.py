@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -63,4 +64,6 @@ def _provenance(frame: pd.DataFrame) -> dict[str, str]:
         meta = {name: str(first[name]) for name in ("config_hash", "data_hash", "code_version")}
         if "event_date" in frame.columns and frame["event_date"].notna().any():
             meta["newest_event_date"] = frame["event_date"].max().strftime("%Y-%m-%d")
+        if "made_from" in frame.attrs:  # the hashes that data_hash combines, by what they are of
+            meta["made_from"] = json.dumps(frame.attrs["made_from"], sort_keys=True)
     return meta

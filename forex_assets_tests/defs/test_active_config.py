@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from pathlib import Path
 
 import dagster as dg
@@ -10,8 +12,10 @@ import pytest
 
 from forex_assets import schemas
 from forex_assets.defs import jobs
+from forex_assets.forecasting.panel import artefacts as panel
+from forex_assets.made_from import PARTS
 from forex_assets.pipeline import PROVENANCE
-from forex_assets.provenance import code_version
+from forex_assets.provenance import code_version, combine_hashes
 from forex_assets_tests.defs.world import LAST_AS_OF, PAIR, World, settings_of, small_config, write_market_folder
 
 RANGE = {"first": f"{LAST_AS_OF}|7d", "last": f"{LAST_AS_OF}|30d"}
@@ -112,13 +116,46 @@ def test_a_quarantined_row_traces_to_them_too_and_says_why(tmp_path: Path) -> No
 
 
 @pytest.mark.capability("E09")
-def test_a_forecast_row_leads_back_to_its_bars_and_its_configuration(built: World) -> None:
+def test_a_forecast_row_leads_back_to_its_bars_its_drivers_its_learned_rows_and_its_configuration(built: World) -> None:
     store = built.pipeline.store
+    seen: dict[str, dict[str, str]] = {}
     for horizon, day in store.keys(schemas.FORECAST, PAIR):
         rows = store.read(schemas.FORECAST, PAIR, [(horizon, day)])
-        bars = store.info(schemas.BARS, PAIR, (day,)).meta
-        assert set(rows["data_hash"]) == {bars["data_hash"]}
+        parts = json.loads(store.info(schemas.FORECAST, PAIR, (horizon, day)).meta["made_from"])
+        assert set(parts) == set(PARTS)
+        assert parts["bars"] == store.info(schemas.BARS, PAIR, (day,)).meta["data_hash"]
+        assert set(rows["data_hash"]) == {combine_hashes(parts)}
         assert set(rows["config_hash"]) == {built.pipeline.active(PAIR, horizon).config_hash}
+        # Horizons of one evening share all but their width factors.
+        shared = {name: value for name, value in parts.items() if name != "width_factors"}
+        assert seen.setdefault(day, shared) == shared
+        anew = built.pipeline.forecasts(PAIR, horizon, [dt.date.fromisoformat(day)])[(horizon, day)]
+        assert set(anew["data_hash"]) == {combine_hashes(parts)}
+
+
+@pytest.mark.capability("E09")
+def test_the_data_hash_follows_a_learned_row_that_serves_and_no_other(
+    built: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = dt.date.fromisoformat(str(LAST_AS_OF))
+    key = ("7d", str(LAST_AS_OF))
+
+    def hashes() -> tuple[str, str]:
+        forecast = built.pipeline.forecasts(PAIR, "7d", [day])[key]
+        return str(forecast["data_hash"].iloc[0]), str(built.pipeline.backtest(PAIR, "7d")["data_hash"].iloc[0])
+
+    plain, shipped = hashes(), panel.embedded()
+    for serves in (True, False):
+        frames = {name: frame.copy() for name, frame in shipped.frames.items()}
+        factors = frames["panel_factors"]
+        newest = factors.loc[factors["valid_from"] <= pd.Timestamp(day), "valid_from"].max()
+        changed = factors["valid_from"] == (newest if serves else factors["valid_from"].min())
+        factors.loc[changed, "factor"] *= 1.01
+        other = panel.PanelFit(frames["panel_coefficients"], frames["panel_shapes"], factors)
+        monkeypatch.setattr(panel, "embedded", lambda other=other: other)
+        forecast, backtest = hashes()
+        assert (forecast != plain[0]) is serves
+        assert backtest != plain[1]  # its older origins used the older rows
 
 
 @pytest.mark.capability("E09")
