@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,10 +35,10 @@ REVISION = "revision"
 _HISTORY_START = dt.date(1999, 1, 1)
 _DRIVER_WARM_UP = dt.timedelta(days=366)
 _VERSION = ["series", "event_time"]
-_KEY = ["series", "event_time", "available_at", "source"]
 # Two sources that print the same rate to six decimals agree.
 _PRINT_ROUNDING = 5.1e-7
 _FLOAT_NOISE = 1e-9
+_NOWHERE = np.empty(0, dtype=np.intp)
 _NO_ROWS = OBSERVATIONS.empty().drop(columns=list(PROVENANCE))
 
 
@@ -129,23 +130,23 @@ def ingest(
     pair = settings.pair(pair_id)
     instant = now.astimezone(dt.UTC)
     held = _conform_stored(stored, pair)
+    places = _places(held)
     with contextlib.ExitStack() as stack:
         if sources is None:
             client = gateway or stack.enter_context(open_gateway(settings, now=instant))
             sources = build_sources(settings, now=instant, gateway=client, environ=environ)
-        resolved = _resolve_all(settings, pair, sources, instant, held)
+        resolved = _resolve_all(settings, pair, sources, instant, held, places)
     if archive is not None:
         archive.keep([item for result in resolved.values() for item in result.asked])
     parts = [held]
     status: list[pd.DataFrame] = []
     for name in pair.all_series:
         spec, chain = settings.series[name], pair.chains[name]
-        mine = held[held["series"] == name]
+        mine = held.iloc[places.get(name, _NOWHERE)]
         fresh, early = _observe(spec, pair, _all_versions(resolved[name], mine), instant)
         parts.append(new_rows(mine, fresh, chain, now=instant))
         status.append(_status_rows(pair, name, resolved[name].outcomes, instant, early))
-    grown = [part for part in parts if len(part)] or [held]
-    merged = pd.concat(grown, ignore_index=True) if len(grown) > 1 else grown[0].reset_index(drop=True)
+    merged = _stacked([part for part in parts if len(part)] or [held])
     judged = _judge(merged, settings, pair, instant, releases)
     return Ingest(
         pair=pair.id,
@@ -192,7 +193,7 @@ def new_rows(stored: pd.DataFrame, fresh: pd.DataFrame, chain: Sequence[str], *,
     """Return what :func:`merge_series` adds to the stored rows of a series: dates not held, and revisions."""
     if not len(fresh) or not len(stored):
         return fresh
-    active = current_versions(stored)
+    active = current_versions(stored[stored["event_time"].isin(fresh["event_time"])])
     versions, fresh = fresh, current_versions(fresh)
     place = pd.Index(active["event_time"]).get_indexer(pd.Index(fresh["event_time"]))
     known = place >= 0
@@ -213,7 +214,7 @@ def new_rows(stored: pd.DataFrame, fresh: pd.DataFrame, chain: Sequence[str], *,
     seen = np.maximum(earliest, _naive_utc(old.loc[revise, "available_at"]) + np.timedelta64(1, "us"))
     revisions["available_at"] = pd.DatetimeIndex(seen.astype("datetime64[ns]")).tz_localize("UTC")
     # A page from the cache was fetched before; it was compared with what is stored now.
-    revisions["retrieved_at"] = pd.Timestamp(now).tz_convert("UTC")
+    revisions["retrieved_at"] = pd.Timestamp(now).tz_convert("UTC").as_unit("ns")
     parts = [part for part in (new_dates, revisions) if len(part)]
     return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0] if parts else new_dates
 
@@ -224,8 +225,22 @@ def current_versions(observations: pd.DataFrame) -> pd.DataFrame:
     return ordered.drop_duplicates(_VERSION, keep="last")
 
 
+def _places(held: pd.DataFrame) -> dict[str, npt.NDArray[np.intp]]:
+    """Return where the rows of each series stand, found in one pass."""
+    codes, names = pd.factorize(held["series"])
+    order = np.argsort(codes, kind="stable")
+    return dict(
+        zip(map(str, names), np.split(order, np.cumsum(np.bincount(codes, minlength=len(names)))[:-1]), strict=False)
+    )
+
+
 def _resolve_all(
-    settings: Settings, pair: PairSpec, sources: Mapping[str, Source], now: dt.datetime, held: pd.DataFrame
+    settings: Settings,
+    pair: PairSpec,
+    sources: Mapping[str, Source],
+    now: dt.datetime,
+    held: pd.DataFrame,
+    places: Mapping[str, npt.NDArray[np.intp]],
 ) -> dict[str, Resolved]:
     for name in pair.all_series:
         unknown = [source for source in pair.chains[name] if source not in sources]
@@ -237,6 +252,7 @@ def _resolve_all(
             )
 
     _announce(settings, sources)
+    held_dates = _event_dates(held)
 
     def one(name: str) -> Resolved:
         earliest = (
@@ -245,7 +261,7 @@ def _resolve_all(
             else pair.history_start - _DRIVER_WARM_UP
         )
         window = Window(start=_HISTORY_START, live_start=max(earliest, _HISTORY_START), now=now)
-        dates = _event_dates(held.loc[held["series"] == name])
+        dates = held_dates[places.get(name, _NOWHERE)]
         return resolve(settings.series[name], pair.chains[name], sources, window, dates, references(name))
 
     def references(asking: str) -> References:
@@ -255,7 +271,7 @@ def _resolve_all(
                 raise SourceError(
                     f"The reference series {name} of {asking} is not declared.", remedy="declare it in series.yaml."
                 )
-            rows = _standing(held, name)
+            rows = _standing(held.iloc[places.get(name, _NOWHERE)])
             # A series others refer to refers to none itself, so nobody waits in a circle.
             if name != asking and name in answers and spec.reference is None:
                 rows = _joined(answers[name].result().frame, rows)
@@ -283,9 +299,9 @@ def _announce(settings: Settings, sources: Mapping[str, Source]) -> None:
                     source.gateway.expect(source.urls())
 
 
-def _standing(held: pd.DataFrame, name: str) -> pd.DataFrame:
+def _standing(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the stored rows of a series that no rule withdrew, as a source would give them."""
-    rows = held[(held["series"] == name) & held["withdrawn_at"].isna()]
+    rows = rows[rows["withdrawn_at"].isna()]
     dates = rows["event_time"].dt.tz_localize(None).astype("datetime64[ns]")
     return pd.DataFrame({"event_date": dates, "value": rows["value"]})
 
@@ -323,6 +339,8 @@ def _all_versions(resolved: Resolved, held: pd.DataFrame) -> pd.DataFrame:
 def _unseen(served: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
     """Return the rows whose newest version is not from the very same payload; the others can change nothing."""
     if not len(served) or not len(held):
+        return served
+    if not set(served["payload_hash"].unique()) & set(held["payload_hash"].unique()):
         return served
     held = current_versions(held)
     fingerprints = [
@@ -381,10 +399,10 @@ def _judge(
         return merged
     mine = merged["series"].isin(pair.all_series)
     specs = {name: settings.series[name] for name in pair.all_series}
-    judged = apply_quality(merged[mine].reset_index(drop=True), specs, settings.platform.quality, now=now)
-    judged = stand_released(judged, releases)
-    parts = [part for part in (withdraw_replaced(judged), merged[~mine]) if len(part)]
-    return _conform(pd.concat(parts, ignore_index=True), OBSERVATIONS)
+    own = merged if mine.all() else merged[mine].reset_index(drop=True)
+    judged = apply_quality(own, specs, settings.platform.quality, now=now)
+    judged = _conform(withdraw_replaced(stand_released(judged, releases)), OBSERVATIONS)
+    return _stacked([part for part in (judged, merged[~mine]) if len(part)])
 
 
 def withdraw_replaced(observations: pd.DataFrame) -> pd.DataFrame:
@@ -393,8 +411,9 @@ def withdraw_replaced(observations: pd.DataFrame) -> pd.DataFrame:
     A row that a quality rule withdrew before that keeps the rule's verdict. A version withdrawn the moment it arrived
     (a wrong unit, say) replaces nothing: the value it meant to correct stands.
     """
-    arrived_good = ~(observations["withdrawn_at"] <= observations["available_at"])
-    ordered = observations[arrived_good].sort_values([*_VERSION, "available_at", "retrieved_at"], kind="stable")
+    arrived_good = observations[~(observations["withdrawn_at"] <= observations["available_at"])]
+    several = arrived_good[arrived_good.duplicated(_VERSION, keep=False)]
+    ordered = several.sort_values([*_VERSION, "available_at", "retrieved_at"], kind="stable")
     following = ordered.shift(-1)
     same = (ordered[_VERSION] == following[_VERSION]).all(axis=1)
     replaced = ordered[same & ~(ordered["withdrawn_at"] <= following["available_at"])]
@@ -444,6 +463,15 @@ def _notes(resolved: Mapping[str, Resolved]) -> tuple[str, ...]:
     return tuple(f"{source}: {reason} ({', '.join(names)})" for (source, reason), names in series_by_trouble.items())
 
 
+def _stacked(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return conformed observations below one another; pandas would look into every empty text to find a type."""
+    if len(parts) == 1:
+        return parts[0].reset_index(drop=True)
+    columns = {name: [part[name].array for part in parts] for name in parts[0].columns}
+    joined: dict[str, Any] = {name: type(arrays[0])._concat_same_type(arrays) for name, arrays in columns.items()}
+    return pd.DataFrame(joined, copy=False)
+
+
 def _conform_stored(stored: pd.DataFrame | None, pair: PairSpec) -> pd.DataFrame:
     if stored is None:
         return _conform(OBSERVATIONS.empty().drop(columns=list(PROVENANCE)), OBSERVATIONS)
@@ -453,13 +481,18 @@ def _conform_stored(stored: pd.DataFrame | None, pair: PairSpec) -> pd.DataFrame
             f"Stored observations of {sorted(foreign)} were given to the ingestion of {pair.id}.",
             remedy="read the stored observations of the pair itself.",
         )
-    return _conform(stored.drop(columns=list(PROVENANCE), errors="ignore"), OBSERVATIONS).reset_index(drop=True)
+    return _conform(stored, OBSERVATIONS).reset_index(drop=True)
 
 
 def _conform(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     """Return ``frame`` with a table's columns and types, without the provenance columns the graph adds."""
-    blank = frame.assign(**dict.fromkeys(PROVENANCE, ""))
-    return table.conform(blank[list(table.column_names)]).drop(columns=list(PROVENANCE))
+    bare = _bare(table)
+    return bare.conform(frame[list(bare.column_names)])
+
+
+@functools.cache
+def _bare(table: Table) -> Table:
+    return replace(table, columns=tuple(column for column in table.columns if column.name not in PROVENANCE))
 
 
 def _differs(
@@ -483,7 +516,11 @@ def _dates(days: Sequence[dt.date | None]) -> npt.NDArray[np.datetime64]:
 
 
 def _order(frame: pd.DataFrame, pair: PairSpec) -> pd.DataFrame:
+    """Return the rows by the pair's series, then by event time, available time and source."""
+    codes, names = pd.factorize(frame["series"], sort=True)
     order = {name: place for place, name in enumerate(pair.all_series)}
-    place = frame["series"].map(order).fillna(len(order))
-    ordered = frame.assign(_place=place).sort_values(["_place", *_KEY], kind="stable")
-    return ordered.drop(columns="_place").reset_index(drop=True)
+    place = np.array([order.get(str(name), len(order)) for name in names], dtype=np.int64)[codes]
+    instants = [frame[name].to_numpy("datetime64[ns]") for name in ("available_at", "event_time")]
+    # The last key counts most.
+    ordered = np.lexsort((pd.factorize(frame["source"], sort=True)[0], *instants, codes, place))
+    return frame.iloc[ordered].reset_index(drop=True)

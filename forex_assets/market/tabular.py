@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import threading
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from forex_assets.settings import SeriesSpec
 
 _SHOWN_DATES = 5
+#: Tables last read, newest last: by content, and by how they are to be read.
+_READ: dict[tuple[str, ...], tuple[pd.DataFrame, str | None]] = {}
+_READ_GUARD = threading.Lock()
+_READ_TABLES = 24
 MISSING_TEXT = ["", "NaN", "nan", "NA", "N/A", "#N/A", "ND", ".", "null", "None", "-"]
 
 
@@ -76,8 +81,17 @@ def read_table(path: Path, address: TableAddress, *, label: str) -> tuple[pd.Dat
             f"{label} cannot be read: {error.strerror or error}.", remedy="restore the file or its permissions."
         ) from error
     note(label, raw)
-    tidy, told = rows_of(_parse(raw, path, address, label), address, label=label)
-    return tidy, hashlib.sha256(raw).hexdigest(), told
+    digest = hashlib.sha256(raw).hexdigest()
+    key = (digest, path.suffix, address.model_dump_json(), label)
+    with _READ_GUARD:
+        held = _READ.pop(key, None)
+    # The same file is asked for by every pair that has the series.
+    tidy, told = held or rows_of(_parse(raw, path, address, label), address, label=label)
+    with _READ_GUARD:
+        _READ[key] = (tidy, told)
+        while len(_READ) > _READ_TABLES:
+            _READ.pop(next(iter(_READ)))
+    return tidy.copy(), digest, told
 
 
 def rows_of(table: pd.DataFrame, address: TableAddress, *, label: str) -> tuple[pd.DataFrame, str | None]:
@@ -200,6 +214,10 @@ def _dates(column: pd.Series[Any], address: TableAddress, label: str) -> pd.Seri
 
 
 def _numbers(column: pd.Series[Any], address: TableAddress, label: str) -> pd.Series[Any]:
+    if column.dtype == object and not address.thousands and address.decimal == ".":
+        numbers = pd.to_numeric(column, errors="coerce")
+        if not (numbers.isna() & column.notna()).any():
+            return numbers.astype(float) * address.scale
     if column.dtype == object:
         said = column.map(lambda value: isinstance(value, str))
         text = column[said].str.strip()
