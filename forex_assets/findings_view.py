@@ -33,8 +33,12 @@ _FIELDS = (
 def findings_of(
     pipeline: Pipeline, frames: Frames, days: Sequence[dt.date], names: tuple[str, ...] | None = None
 ) -> dict[tuple[str, ...], pd.DataFrame]:
-    """Return every monitor's findings of each day under both profiles, as FINDINGS rows by store key."""
+    """Return every monitor's findings of each day under both profiles, as FINDINGS rows by store key.
+
+    With all monitors asked for, how far each forecast moved and whether the day is worth a message follow.
+    """
     from forex_assets.calibration_view import watch_settings
+    from forex_assets.event_alerts import event_finding, forecast_changes
 
     out: dict[tuple[str, ...], pd.DataFrame] = {}
     earlier = stored_findings(pipeline, frames.pair, before=min(days)) if days else FINDINGS.empty()
@@ -44,7 +48,11 @@ def findings_of(
         found: list[Finding] = []
         for profile in PROFILES:
             found.extend(judge_day(frames, day, settings, profile, names))
+            if names is None:
+                found.extend(forecast_changes(pipeline, frames.pair, day, settings, profile))
         found.extend(persisting_unknowns(found, earlier, day, allowance, frames.calendar))
+        if names is None:
+            found.extend([event_finding(found, frames.pair, day, profile) for profile in PROFILES])
         frame = pipeline.stamp(
             finding_rows(found),
             config_hash=pipeline.settings.config_hash(frames.pair),

@@ -170,12 +170,11 @@ def _dtypes(columns: Sequence[str]) -> dict[str, str]:
 def regime_of_day(
     pipeline: Pipeline, pair_id: str, as_of: dt.date, profile: str, *, fresh: bool = False
 ) -> dict[str, Any]:
-    """Return the regime of a day and each stored forecast's interval before and after its factor, as plain values.
+    """Return the regime of a day and each stored forecast's interval before and after conditioning, as plain values.
 
-    The classic profile multiplies by its fixed table; the recommended one by the factor learned from errors that had
-    matured by that day, where it has been accepted.
+    The classic profile multiplies by its fixed table, in price units; the recommended one by the factors in
+    ``interval_calibration``: an interval is conditioned where they are used, and the refusal is told where not.
     """
-    from forex_assets.monitoring.regimes.factors import factor_of
     from forex_assets.pipeline import utc_now
     from forex_assets.watching import fresh_frames
 
@@ -183,27 +182,28 @@ def regime_of_day(
     settings, _ = watch_settings(pipeline, pair_id, as_of)
     table = regime_rows(frames, [as_of], settings)
     row = table.loc[table["profile"] == profile].iloc[0]
-    learned = factors_of(frames, settings, as_of) if profile == "recommended" else []
     intervals = []
     for name in frames.horizons:
         forecast = None if fresh else _target_row(pipeline, pair_id, name, as_of)
         if forecast is None:
             continue
+        median, after = float(forecast["q500"]), (float(forecast["q025"]), float(forecast["q975"]))
+        lower, upper = float(forecast["regime_lower"]), float(forecast["regime_upper"])
+        before = (condition(median, after, 1.0 / lower)[0], condition(median, after, 1.0 / upper)[1])
         if profile == "classic":
-            factor, n, reason = float(row["multiplier"]), 0, "fixed table of the classic profile"
+            lower = upper = float(row["multiplier"])
+            n, reason = 0, "fixed table of the classic profile"
+            after = (median + lower * (before[0] - median), median + upper * (before[1] - median))
         else:
-            found = factor_of([item for item in learned if item.horizon == name], str(row["regime"]))
-            factor = found.factor if found else 1.0
-            n = found.n if found else 0
-            reason = found.reason if found else "no error of this regime has matured; the factor is 1"
-        before = (float(forecast["q025"]), float(forecast["q975"]))
+            n, reason = _why(pipeline, pair_id, name, str(forecast["model"]), str(row["regime"]), as_of)
         intervals.append(
             {
                 "horizon": name,
                 "target_date": forecast["target_date"].date(),
                 "before_95": before,
-                "after_95": condition(float(forecast["q500"]), before, factor),
-                "factor": factor,
+                "after_95": after,
+                "factor_lower": lower,
+                "factor_upper": upper,
                 "n": n,
                 "reason": reason,
             }
@@ -225,6 +225,25 @@ def condition(median: float, interval: tuple[float, float], factor: float) -> tu
     """Return an interval with its log distances from the median multiplied by a factor."""
     low, high = (float(median * (end / median) ** factor) for end in interval)
     return low, high
+
+
+def _why(pipeline: Pipeline, pair_id: str, horizon: str, model: str, regime: str, as_of: dt.date) -> tuple[int, str]:
+    """Return on how many errors the factor of a regime rests, and why it is used or not."""
+    from forex_assets.forecasting.regime_factors import PREFIX
+
+    calibration = pipeline.calibration(pair_id, horizon)
+    if calibration is None:
+        return 0, "no width factors are stored"
+    rows = calibration.loc[
+        (calibration["model"] == model)
+        & (calibration["condition"] == PREFIX + regime)
+        & (calibration["valid_from"] <= pd.Timestamp(as_of))
+    ].sort_values("valid_from")
+    if rows.empty:
+        return 0, f"no factor of {regime} had been learned"
+    newest = rows.iloc[-1]
+    factors = f"{newest['factor_lower']:.2f} below, {newest['factor_upper']:.2f} above"
+    return int(newest["n"]), f"{newest['reason']} (learned {factors})"
 
 
 def _target_row(pipeline: Pipeline, pair_id: str, horizon: str, as_of: dt.date) -> pd.Series[Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import getpass
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,6 +41,7 @@ calibrate_app = typer.Typer(name="calibrate", help="Thresholds of a pair from it
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     regime_app.command("show")(regime_show)
+    regime_app.command("intervals")(regime_intervals)
     readiness_app.command("check")(readiness_check)
     readiness_app.command("enable")(readiness_enable)
     calibrate_app.command("analyze")(analyze)
@@ -83,6 +85,39 @@ def regime_show(
                 typer.echo(f"  {row['horizon']}: {row['reason']}")
         else:
             typer.echo("  No stored forecast of that day to condition.")
+
+
+def regime_intervals(
+    pair: PairOption = None,
+    horizon: HorizonOption = "all",
+    page: Annotated[str | None, typer.Option("--page", help="Write it as an HTML page to this file too.")] = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Show intervals before and after regime conditioning over the stored past: used, learned and classic factors."""
+    from forex_assets.pipeline import Pipeline
+    from forex_assets.regime_demo import conditioning
+    from forex_assets.reporting.regime_page import regime_page
+    from forex_assets.store.files import write_file
+
+    settings = load_settings()
+    pipeline = Pipeline(settings)
+    names = parse_horizons(settings, horizon)
+    (wanted,) = _one(parse_pairs(settings, pair or next(iter(settings.pairs))))
+    found = conditioning(pipeline, wanted, names)
+    if page:
+        write_file(Path(page), regime_page(found).encode())
+    if json_output:
+        print_json({**found, "page": page})
+        return
+    typer.echo(f"{wanted}: 95% intervals of the stored backtest, each origin with the factor valid on its day")
+    print_table(stdout(), found["summary"], _CONDITIONED_COLUMNS)
+    for row in found["summary"]:
+        if row["regime"] != "NORMAL":
+            typer.echo(f"{row['horizon']} {row['regime']}: {row['reason']}")
+    typer.echo("The newest day of each regime:")
+    print_table(stdout(), found["examples"], _EXAMPLE_COLUMNS)
+    if page:
+        typer.echo(f"Page: {page}")
 
 
 def readiness_check(
@@ -276,9 +311,30 @@ _INTERVAL_COLUMNS: tuple[Column[dict[str, Any]], ...] = (
     Column("Horizon", lambda row: row["horizon"]),
     Column("Target", lambda row: str(row["target_date"]), wide=True),
     Column("95% before", lambda row: _span(row["before_95"]), right=True),
-    Column("Factor", lambda row: _number(row["factor"], 2), right=True),
+    Column("Factors", lambda row: f"{row['factor_lower']:.2f} {row['factor_upper']:.2f}", right=True),
     Column("95% after", lambda row: _span(row["after_95"]), right=True),
     Column("Errors", lambda row: str(row["n"]), right=True),
+)
+_CONDITIONED_COLUMNS: tuple[Column[dict[str, Any]], ...] = (
+    Column("Tenor", lambda row: row["horizon"], once=True),
+    Column("Regime", lambda row: row["regime"]),
+    Column("n", lambda row: str(row["n"]), right=True),
+    Column("hit before", lambda row: f"{row['coverage_95_before']:.0%}", right=True),
+    Column("used", lambda row: f"{row['coverage_95_used']:.0%}", right=True),
+    Column("classic", lambda row: f"{row['coverage_95_classic']:.0%}", right=True),
+    Column("IS used", lambda row: f"{row['score_ratio_used']:.3f}", right=True),
+    Column("learned", lambda row: f"{row['score_ratio_learned']:.3f}", right=True, wide=True),
+    Column("IS classic", lambda row: f"{row['score_ratio_classic']:.3f}", right=True),
+    Column("Factors", lambda row: f"{row['factor_lower']:.2f} {row['factor_upper']:.2f}", right=True, wide=True),
+)
+_EXAMPLE_COLUMNS: tuple[Column[dict[str, Any]], ...] = (
+    Column("Tenor", lambda row: row["horizon"], once=True),
+    Column("Regime", lambda row: row["regime"]),
+    Column("Day", lambda row: str(row["as_of"])),
+    Column("95% before", lambda row: _span(row["before"]), right=True),
+    Column("95% used", lambda row: _span(row["used"]), right=True),
+    Column("95% classic", lambda row: _span(row["classic"]), right=True, wide=True),
+    Column("Outcome", lambda row: _number(row["actual"], digits_for(row["actual"])), right=True, wide=True),
 )
 _CHECK_COLUMNS: tuple[Column[tuple[Any, Any]], ...] = (
     Column("Horizon", lambda row: row[0].horizon, once=True),

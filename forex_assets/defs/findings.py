@@ -12,7 +12,7 @@ from forex_assets.defs import jobs
 from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors, say
 from forex_assets.defs.forecasts import ALL_DAYS
 from forex_assets.defs.partitions import business_days
-from forex_assets.pipeline import Pipeline
+from forex_assets.pipeline import Pipeline, utc_now
 from forex_assets.schemas import Table
 from forex_assets.schemas.monitoring import DRIFT_REPORT, FINDINGS
 from forex_assets.settings import PairSpec
@@ -32,6 +32,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
         dg.AssetDep([pair.id, "backtest"], partition_mapping=ALL_DAYS),
         dg.AssetDep([pair.id, "evaluation"], partition_mapping=ALL_DAYS),
     ]
+    forecast: Any = dg.AssetDep([pair.id, "forecast"], partition_mapping=ALL_DAYS)
 
     shared: dict[str, Any] = {
         "partitions_def": days,
@@ -44,11 +45,13 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
     @dg.asset(
         name="findings",
         key_prefix=pair.id,
-        **shared,
+        **{**shared, "deps": [*deps, forecast]},
         **asset_options(pair, "findings", GROUP),
     )
     def findings(context: dg.AssetExecutionContext) -> Any:
+        from forex_assets.event_alerts import alert_of
         from forex_assets.findings_view import findings_of
+        from forex_assets.ops.alerts import Outbox
         from forex_assets.watching import stored_frames
 
         with readable_errors():
@@ -56,6 +59,8 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
         describe_slices(context, context.asset_key, frames)
         for (day,), frame in list(frames.items())[-5:]:
             say(context, day, "fired", findings_markdown(frame))
+        if frames and (alert := alert_of(frames[max(frames)], now=utc_now())) is not None:
+            Outbox.from_settings(pipeline.settings).append(alert)
         return frames
 
     @dg.asset(
@@ -87,9 +92,16 @@ def findings_markdown(frame: pd.DataFrame) -> str:
     lines = [f"{counts['fired']} fired, {counts['clear']} clear, {counts['unknown']} unknown"]
     lines += [
         f"- **{row.severity}** {row.monitor}/{row.rule} {row.subject}: {str(row.reasons).splitlines()[0]}"
+        f" ({rate_words(row.false_alarms_per_year)})"
         for row in fired.itertuples()
     ]
     return "\n".join(lines)
+
+
+def rate_words(per_year: object) -> str:
+    """Return a rule's measured false-alarm rate in words."""
+    rate = float(str(per_year))
+    return "no measured false-alarm rate" if rate != rate else f"false alarms a year: {rate:.2f}"
 
 
 def build_checks(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetChecksDefinition]:
@@ -148,6 +160,7 @@ def _check(key: dg.AssetKey, name: str, label: str, frame: pd.DataFrame) -> dg.A
     severe = wanted == "fired" and bool(found["severity"].isin(_ERROR_FROM).any())
     first = "; ".join(
         f"{row.monitor}/{row.rule} {row.subject}: {str(row.reasons).splitlines()[0]}"
+        + (f" ({rate_words(row.false_alarms_per_year)})" if wanted == "fired" else "")
         for row in found.head(3).itertuples()
     )
     return dg.AssetCheckResult(

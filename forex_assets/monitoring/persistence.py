@@ -35,8 +35,9 @@ def persisting_unknowns(
 
     Notes
     -----
-    Only rules that once gave an answer in the rows shown are watched: one that never could (a horizon younger than its
-    tenor) says so in its own finding.
+    Only rules that once gave an answer are watched: one that never could (a horizon younger than its tenor) says so in
+    its own finding. An answer older than the rows shown is known from the alarm raised since, so that one that stays
+    blind for ever stays an alarm.
     """
     unknown = [finding for finding in found if finding.state == "unknown"]
     if not unknown or earlier.empty:
@@ -53,9 +54,9 @@ def persisting_unknowns(
             for day, state in states.get((finding.monitor, finding.rule, finding.profile, finding.subject), [])
             if state != "unknown"
         ]
-        if not known:
+        last = max(known) if known else _last_answer(past, finding, calendar)
+        if last is None:
             continue
-        last = max(known)
         blind = int(calendar.count(np.array([last]), np.array([as_of], dtype="datetime64[D]"))[0])
         if blind > allowance:
             out.append(
@@ -80,3 +81,20 @@ def persisting_unknowns(
                 )
             )
     return out
+
+
+def _last_answer(past: pd.DataFrame, finding: Finding, calendar: BusinessCalendar) -> np.datetime64 | None:
+    """Return when a rule answered last according to the newest alarm about its silence, or None without one."""
+    rows = past.loc[
+        (past["monitor"] == finding.monitor)
+        & (past["rule"] == finding.rule + RULE_SUFFIX)
+        & (past["profile"] == finding.profile)
+        & (past["subject"] == finding.subject)
+        & np.isfinite(past["effect"].astype(float))
+    ]
+    if rows.empty:
+        return None
+    newest = rows.sort_values("as_of", kind="stable").iloc[-1]
+    day = np.array([newest["as_of"]], dtype="datetime64[D]")
+    back: np.datetime64 = calendar.add(calendar.roll_forward(day), -int(newest["effect"]))[0]
+    return back
