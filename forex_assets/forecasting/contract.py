@@ -694,6 +694,8 @@ class Capabilities:
     centre:
         ``last`` when its point forecast is the last value by construction: an ensemble puts it on the pair's carry
         where there is one. ``own``: it says itself where the centre is.
+    max_steps:
+        Observations ahead it may be asked for. Two years by default: no model was ever judged beyond one.
     """
 
     family: Literal["parametric", "empirical", "ensemble", "sampling", "quantile"]
@@ -706,6 +708,7 @@ class Capabilities:
     bulk: bool = True
     needs: tuple[str, ...] = ()
     centre: Literal["last", "own"] = "own"
+    max_steps: int = 520
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,13 @@ class Predictor:
     def _run(self, choice: ModelChoice) -> QuantilePaths:
         model = get_model(choice.model)
         shape = (int(self.steps.shape[0]), int(self.steps.shape[1]))
+        longest, most = int(self.steps.max(initial=0)), model.capabilities.max_steps
+        if longest > most:
+            raise DataError(
+                f"Model '{choice.model}' was asked for {longest} observations ahead of {self.origins.pair} "
+                f"({self.origins.horizon_days}d); it is made for {most}.",
+                remedy="use a shorter horizon, or a model with a higher limit (max_steps of its capabilities).",
+            )
         if isinstance(model, ComposedModel):
             paths, made_of = model.compose(self, resolve_parameters(model, choice.parameters))
             self.compositions[choice.name] = made_of
