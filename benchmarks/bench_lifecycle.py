@@ -1,7 +1,6 @@
-"""How long deployment, rollback, ledger and sensors take, what restarts lose, and how often probation errs.
+"""How long deployment, rollback, ledger and sensors take, and what restarts lose.
 
-    python benchmarks/bench_lifecycle.py [--lines 100000] [--ticks 10000] [--worlds 1000] \
-        [--out benchmarks/results/lifecycle.json]
+    python benchmarks/bench_lifecycle.py [--lines 100000] [--ticks 10000] [--out benchmarks/results/lifecycle.json]
 
 Times are medians with the 95th percentile and the processor time, on a temporary folder, beside the flush of one
 kilobyte on the same disk in the same minute. Nothing is read from the network.
@@ -13,7 +12,6 @@ import argparse
 import datetime as dt
 import functools
 import json
-import math
 import os
 import statistics
 import subprocess
@@ -25,14 +23,12 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-from numpy.typing import NDArray
 
 from forex_assets import deployment
 from forex_assets.defs.deployment import build_sensor, due_horizons
 from forex_assets.lifecycle.guards import GuardFacts
 from forex_assets.lifecycle.health import Losses, read_watch, step
 from forex_assets.lifecycle.ledger import Decision, Ledger
-from forex_assets.lifecycle.probation import _BETS
 from forex_assets.lifecycle.promotion import Deployer, Proposal
 from forex_assets.lifecycle.reports import CandidateReport, Criterion, ValidationReport, frame_of
 from forex_assets.lifecycle.store import LifecycleStore
@@ -331,81 +327,15 @@ def _fate(pipeline: Pipeline) -> str:
     return f"technical phase {read_watch(pipeline.lifecycle.root, SUBJECT, pointers).technical}"
 
 
-# ---- how often probation errs -----------------------------------------------------------------------------------
-
-
-def crps_normal(errors: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
-    """Return the CRPS of N(0, sigma²) at errors."""
-    z = errors / sigma
-    density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-    share = 0.5 * (1 + np.vectorize(math.erf)(z / math.sqrt(2)))
-    return np.asarray(sigma * (z * (2 * share - 1) + 2 * density - 1 / math.sqrt(math.pi)))
-
-
-def probation_rates(worlds: int, alpha: float, min_targets: int, max_days: int) -> list[dict[str, Any]]:
-    """Return how often versions of planted quality are rolled back, and when, by horizon.
-
-    Daily normal moves; the version before knows their size, the new one takes it ``factor`` times as large. A forecast
-    a business day; errors of overlapping targets share their days, as in life.
-    """
-    out = []
-    for horizon, steps in ((7, 5), (30, 21)):
-        n = max(int((max_days - horizon) * 5 / 7), 1)
-        rng = np.random.default_rng(horizon)
-        moves = rng.normal(0, 1, (worlds, n + steps))
-        sums = np.cumsum(np.concatenate([np.zeros((worlds, 1)), moves], axis=1), axis=1)
-        errors = (sums[:, steps : n + steps] - sums[:, :n]) / math.sqrt(steps)
-        old = crps_normal(errors, 1.0)
-        for factor in (1.0, 0.9, 0.7, 0.5, 0.35, 2.0, 3.0):
-            # A factor of 1 is another version of the same quality: its widths are off by 5% either way at random.
-            sigma = factor if factor != 1.0 else 1.0
-            new = crps_normal(errors, sigma) if factor != 1.0 else old * rng.lognormal(0, 0.05, old.shape)
-            gaps = (new - old) / (new + old)
-            z95 = 1.959964
-            own = np.abs(errors) > z95 * sigma
-            missed = own.astype(float) - (np.abs(errors) > z95) if factor != 1.0 else np.zeros_like(gaps)
-            evidence = (evidence_paths(gaps, steps) + evidence_paths(missed, steps)) / 2
-            hit = evidence[:, min_targets - 1 :] >= 1 / alpha
-            found = hit.any(axis=1)
-            first = hit.argmax(axis=1)[found] + min_targets
-            rate = float(found.mean())
-            out.append(
-                {
-                    "horizon": f"{horizon}d",
-                    "width_factor": factor,
-                    "crps_ratio": float(new.mean() / old.mean()),
-                    "rolled_back": rate,
-                    "standard_error": math.sqrt(rate * (1 - rate) / worlds),
-                    "median_targets": float(np.median(first)) if found.any() else None,
-                    "targets": n,
-                    "worlds": worlds,
-                }
-            )
-    return out
-
-
-def evidence_paths(gaps: NDArray[np.float64], overlap: int) -> NDArray[np.float64]:
-    """Return the e-values after every target, shape (worlds, n); the recursion of the probation itself, vectorised."""
-    worlds, n = gaps.shape
-    sums = np.zeros((worlds, overlap, len(_BETS)))
-    out = np.empty((worlds, n))
-    for i in range(n):
-        sums[:, i % overlap] += np.log1p(np.outer(gaps[:, i], _BETS))
-        out[:, i] = np.exp(sums).mean(axis=(1, 2))
-    return out
-
-
 def main() -> None:
     """Measure everything, print it, write it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lines", type=int, default=100_000)
     parser.add_argument("--ticks", type=int, default=10_000)
-    parser.add_argument("--worlds", type=int, default=1_000)
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "lifecycle.json")
     options = parser.parse_args()
     result: dict[str, Any] = {}
-    policy = packaged().deployment.probation.statistical
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for key, work in (
@@ -415,10 +345,6 @@ def main() -> None:
             ("ledger", lambda: measure_ledger(folder / "c", options.lines)),
             ("sensor_tick", lambda: measure_tick(folder / "d", 20)),
             ("simulated_ticks", lambda: simulate_ticks(folder / "e", options.ticks)),
-            (
-                "probation",
-                lambda: probation_rates(options.worlds, policy.alpha, policy.min_targets, policy.max_days),
-            ),
             ("flush_1_kib_after", lambda: measure_floor(folder)),
         ):
             result[key] = work()

@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -295,9 +295,18 @@ def losses(pipeline: Pipeline, subject: Subject) -> Losses:
     DataError
         When the version before cannot be read.
     """
+    from forex_assets.optimization.probation import choice_of, is_pooled, panel_losses
+
     pointers = pipeline.lifecycle.of(subject)
-    labels = [_label(pipeline, subject, name) for name in (pointers.current, pointers.previous or SETTINGS)]
-    return paired_losses(pipeline, subject, labels[0], labels[1], since=pointers.history[-1].valid_from)
+    names = (pointers.current, pointers.previous or SETTINGS)
+    since = pointers.history[-1].valid_from
+    own = paired_losses(pipeline, subject, *(_label(pipeline, subject, name) for name in names), since=since)
+    days = pipeline.snapshot_days(subject.pair)
+    if not days or not is_pooled(pipeline, subject):
+        return own
+    both = [choice_of(pipeline, subject, name) for name in names]
+    rows, overlap = panel_losses(pipeline, subject, *both, since=since, through=days[-1])
+    return replace(own, panel=rows, panel_overlap=overlap)
 
 
 def shadow_evidence(pipeline: Pipeline, subject: Subject, version: ConfigVersion) -> dict[str, float] | None:

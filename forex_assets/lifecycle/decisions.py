@@ -26,7 +26,8 @@ FUNCTIONS: dict[str, str] = {
     "guards/1": "forex_assets.lifecycle.guards:decide_guards",
     "promotion/1": "forex_assets.lifecycle.policies:decide_promotion",
     "technical-probation/1": "forex_assets.lifecycle.probation:decide_technical",
-    "statistical-probation/1": "forex_assets.lifecycle.probation:decide_statistical",
+    "statistical-probation/1": "forex_assets.lifecycle.probation_1:decide_statistical",
+    "statistical-probation/2": "forex_assets.lifecycle.probation:decide_statistical",
     "model-switch/1": "forex_assets.lifecycle.model_switch:decide_switch",
     "rollback/1": "forex_assets.lifecycle.policies:decide_rollback",
 }

@@ -76,11 +76,15 @@ class Losses:
         Number of consecutive targets whose periods overlap.
     maturity_days:
         Days until a forecast matures.
+    panel, panel_overlap:
+        The same on the pairs of the panel together; empty where one pair judges.
     """
 
     rows: Sequence[Sequence[Any]]
     overlap: int
     maturity_days: int
+    panel: Sequence[Sequence[Any]] = ()
+    panel_overlap: int = 1
 
 
 def watch_path(root: Path, subject: Subject) -> Path:
@@ -255,6 +259,8 @@ def _statistical(
         "overlap": found.overlap,
         "maturity_days": found.maturity_days,
         "days": max((now - started).days, 0),
+        "panel": [list(row) for row in found.panel],
+        "panel_overlap": found.panel_overlap,
     }
     policy = deployer.policy.probation.statistical.model_dump(mode="json")
     outcome = decide_statistical(known, policy)

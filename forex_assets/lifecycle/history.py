@@ -10,6 +10,7 @@ has no such measurements). Probation looks at month ends, in life every day.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from forex_assets.errors import DataError, ValidationError
-from forex_assets.evaluation.inference import Interval, ratio_intervals, share_interval
+from forex_assets.evaluation.inference import Interval, origin_spacing, ratio_intervals, share_interval
 from forex_assets.forecasting.contract import Dates, Floats
 from forex_assets.forecasting.registry import ModelChoice
 from forex_assets.lifecycle import gate
+from forex_assets.lifecycle.comparison import panel_rows
 from forex_assets.lifecycle.probation import decide_statistical
 from forex_assets.lifecycle.search.engines import Problem, run_engine
 from forex_assets.lifecycle.search.objective import Losses, Objective
@@ -298,11 +300,16 @@ def _probation(matrix: Matrix, rules: Rules, state: _State, day: np.datetime64) 
             new.origins[seen], new.crps[seen], old.crps[seen], new.covered_95[seen], old.covered_95[seen], strict=True
         )
     ]
+    panel = _panel_rows(matrix, rules, state, day)
     known = {
         "losses": rows,
         "overlap": new.steps,
         "days": int((day - state.since) / _DAY),
         "maturity_days": matrix.horizon_days,
+        "panel": panel,
+        "panel_overlap": math.ceil(new.steps / origin_spacing(np.array([row[0] for row in panel], "datetime64[D]")))
+        if len(panel) > 1
+        else 1,
     }
     outcome = decide_statistical(known, rules.probation)
     if outcome["state"] == "undecided":
@@ -313,6 +320,18 @@ def _probation(matrix: Matrix, rules: Rules, state: _State, day: np.datetime64) 
         action = "rolled back"
         state.current = state.previous
     return Month(day, (), False, False, action, matrix.choices[state.current], tuple(outcome["reasons"]))
+
+
+def _panel_rows(matrix: Matrix, rules: Rules, state: _State, day: np.datetime64) -> list[list[Any]]:
+    """Return how the version on probation and the one before it did on the panel; nothing where the gate asked none."""
+    if matrix.panel is None or matrix.horizon_days < rules.optimization.gate.pool_from_horizon_days:
+        return []
+    mine, theirs = (dict(matrix.panel(matrix.choices[which])) for which in (state.current, state.previous))
+
+    def seen(part: Losses) -> Losses:
+        return part.rows((part.origins > state.since) & (part.matured <= day))
+
+    return panel_rows([(seen(mine[name]), seen(theirs[name])) for name in sorted(mine.keys() & theirs.keys())])
 
 
 def _facts(matrix: Matrix, rules: Rules, state: _State, days: Dates, day: np.datetime64) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """How a new version is judged after its promotion: pure rules, in two stages.
 
 Technical, for the first hour: does it forecast, and sanely? Statistical, as targets mature: is it worse than the
-version before it on the same targets? The evidence there is an e-value, which may be looked at every day (Ville's
-inequality); targets whose periods overlap are kept in separate sequences whose e-values are averaged (Vovk and Wang
-2021; Choe and Ramdas 2023; Arnold, Henzi and Ziegel 2023).
+version before it on the same targets, on this pair and, where the gate was judged on the panel, on all of its pairs?
+The evidence there may be looked at every day (:mod:`forex_assets.lifecycle.evidence`).
 """
 
 from __future__ import annotations
@@ -14,14 +13,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from forex_assets.lifecycle.evidence import Floats
 
 #: Function names under which these decisions are recorded and replayed.
 TECHNICAL = "technical-probation/1"
-STATISTICAL = "statistical-probation/1"
-_BETS = tuple(0.1 * i for i in range(1, 10))
-_SCREEN = 401
+STATISTICAL = "statistical-probation/2"
+#: How much of the evidence of harm stands on losses and misses of the pair itself, and then of the panel.
+WEIGHTS, PANEL_WEIGHTS = (0.5, 0.5), (0.125, 0.125, 0.375, 0.375)
 
 
 def judge_canary(facts: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,97 +108,86 @@ def decide_statistical(known: Mapping[str, Any], policy: Mapping[str, Any]) -> d
         ``losses``: per matured target, by as_of: (as_of, CRPS of the version, CRPS of the one before it, whether the
         95% interval of the version missed, whether that of the one before it missed);
         ``overlap``: number of consecutive targets whose periods overlap; ``days``: days since the promotion;
-        ``maturity_days``: days until a forecast matures.
+        ``maturity_days``: days until a forecast matures; ``panel`` and ``panel_overlap``: the same of all pairs
+        together (:func:`forex_assets.lifecycle.comparison.panel_rows`), empty where one pair judges.
     policy:
         ``probation.statistical`` of the settings.
     """
     import numpy as np
 
-    losses = known["losses"]
+    from forex_assets.lifecycle.evidence import bounded_evidence, mean_evidence, mean_interval
+
+    losses, panel = known["losses"], known.get("panel") or []
     overlap = max(1, int(known["overlap"]))
     new = np.array([float(row[1]) for row in losses])
     old = np.array([float(row[2]) for row in losses])
-    total = new + old
-    gaps = np.divide(new - old, total, out=np.zeros_like(total), where=total > 0)
-    n = len(gaps)
-    limit, tolerated = 1 / policy["alpha"], policy["tolerated_loss_share"]
-    margin = tolerated / (2 + tolerated)
-    # Harm shows in the losses, or, sooner where intervals are too narrow, in what they miss beyond the other's misses.
+    n, usual = len(new), float(old.mean()) if len(old) else math.nan
+    # Differences of a proper score, in units of the usual loss: relative to each target's they would favour intervals
+    # that are too narrow.
+    excess = (new - old) / usual if n and usual > 0 else np.zeros(n)
     missed = np.array([float(row[3]) - float(row[4]) for row in losses])
-    worse = (evidence_above(gaps, 0.0, overlap) + evidence_above(missed, 0.0, overlap)) / 2
-    fine = evidence_above(-gaps, -margin, overlap)
-    low, high = interval(gaps, overlap, policy["alpha"])
+    limit, tolerated, misses = 1 / policy["alpha"], policy["tolerated_loss_share"], policy["tolerated_misses_share"]
+    harm = [mean_evidence(excess, overlap), bounded_evidence(missed, misses, overlap)]
+    judged, judged_missed, judged_overlap, pairs, weights = excess, missed, overlap, 1, WEIGHTS
+    if panel:
+        judged_overlap, pairs = max(1, int(known["panel_overlap"])), max(int(row[1]) for row in panel)
+        judged, judged_missed = (np.array([float(row[place]) for row in panel]) for place in (2, 3))
+        harm += [mean_evidence(judged, judged_overlap), mean_evidence(judged_missed - misses, judged_overlap)]
+        weights = PANEL_WEIGHTS
+    worse = sum(weight * item for weight, item in zip(weights, harm, strict=True))
+    fine = mean_evidence(tolerated - judged, judged_overlap)
+    # Misses are too rare for such evidence; more of them than tolerated keep a version from passing early.
+    calm = not len(judged) or float(judged_missed.mean()) <= misses
+    low, high = mean_interval(excess, overlap, policy["alpha"])
+    targets = max(n, len(panel))
     out: dict[str, Any] = {
         "n": n,
         "n_effective": 1 + (n - 1) / overlap if n else 0.0,
+        "pairs": pairs,
         "loss_ratio": float(new.sum() / old.sum()) if n and old.sum() > 0 else math.nan,
-        "loss_ratio_low": _ratio(low),
-        "loss_ratio_high": _ratio(high),
+        "loss_ratio_low": 1 + low if math.isfinite(low) else math.nan,
+        "loss_ratio_high": 1 + high if math.isfinite(high) else math.nan,
+        "panel_loss_ratio": 1 + float(judged.mean()) if panel else math.nan,
         "evidence_worse": worse,
         "missed_more": int(missed.sum()),
         "evidence_not_worse": fine,
     }
-    enough = n >= policy["min_targets"]
+    enough, on = targets >= policy["min_targets"], f" on {pairs} pairs" if panel else ""
     if enough and worse >= limit:
-        state, why = "failed", f"evidence {worse:.1f} of {limit:.0f} that it is worse than the version before it"
-    elif enough and fine >= limit:
-        state, why = "passed", f"a mean loss {tolerated:.0%} above the version before it is ruled out"
+        state, why = "failed", f"evidence {worse:.1f} of {limit:.0f}{on} that it is worse than the version before it"
+    elif enough and calm and fine >= limit:
+        state, why = "passed", f"a mean loss {tolerated:.0%} above the version before it is ruled out{on}"
     elif enough and known["days"] >= policy["max_days"]:
         state, why = "passed", f"not shown to be worse in {known['days']} days (nor shown to be as good)"
     elif known["days"] >= policy["max_days"]:
         state = "undecided"
-        why = f"overdue: only {n} of {policy['min_targets']} targets matured in {known['days']} days"
+        why = f"overdue: only {targets} of {policy['min_targets']} targets matured in {known['days']} days"
     else:
-        state, why = "undecided", f"evidence of harm {worse:.1f} of {limit:.0f} on {n} matured targets"
-    days = 0.0 if state != "undecided" else _decidable_in(gaps, margin, overlap, known, policy)
-    return {**out, "state": state, "decidable_in_days": days, "reasons": [why]}
-
-
-def evidence_above(values: NDArray[np.float64], bound: float, overlap: int) -> float:
-    """Return the e-value against "the mean of ``values`` is at most ``bound``" (values in [-1, 1], bound in (-1, 1)).
-
-    A mixture of bets on each sequence of values that do not overlap; the sequences' e-values are averaged.
-    """
-    import numpy as np
-
-    if not len(values):
-        return 1.0
-    steps = (values - bound) / (1 + bound)
-    sums = np.zeros((overlap, len(_BETS)))
-    np.add.at(sums, np.arange(len(values)) % overlap, np.log1p(np.outer(steps, _BETS)))
-    with np.errstate(over="ignore"):
-        return float(min(np.exp(sums).mean(), 1e300))
-
-
-def interval(values: NDArray[np.float64], overlap: int, alpha: float) -> tuple[float, float]:
-    """Return the anytime-valid interval of the mean of ``values``: the bounds not ruled out from either side."""
-    import numpy as np
-
-    if not len(values):
-        return -1.0, 1.0
-    bounds = np.linspace(-0.995, 0.995, _SCREEN)
-    kept = [
-        bound
-        for bound in bounds
-        if evidence_above(values, bound, overlap) < 2 / alpha and evidence_above(-values, -bound, overlap) < 2 / alpha
-    ]
-    return (float(kept[0]), float(kept[-1])) if kept else (float(values.mean()), float(values.mean()))
-
-
-def _ratio(gap: float) -> float:
-    return (1 + gap) / (1 - gap) if gap < 1 else math.inf
+        state, why = "undecided", f"evidence of harm {worse:.1f} of {limit:.0f} on {targets} matured targets{on}"
+    reasons, left = [why], policy["max_days"] - known["days"]
+    days = 0.0 if state != "undecided" else _decidable_in(judged, judged_overlap, pairs, max(weights), known, policy)
+    if state == "undecided" and 0 < left < days:
+        reasons.append(f"a verdict takes about {days:.0f} more days, and the comparison ends in {left}")
+    return {**out, "state": state, "decidable_in_days": days, "reasons": reasons}
 
 
 def _decidable_in(
-    gaps: NDArray[np.float64], margin: float, overlap: int, known: Mapping[str, Any], policy: Mapping[str, Any]
+    values: Floats, overlap: int, pairs: int, weight: float, known: Mapping[str, Any], policy: Mapping[str, Any]
 ) -> float:
-    """Return about how many days are left: when the evidence grows as it can be expected to, at most ``max_days``."""
-    left = float(max(policy["max_days"] - known["days"], 0))
-    spread = float(gaps.std()) if len(gaps) > 2 else 0.15
-    mean = float(gaps.mean()) if len(gaps) > 2 else 0.0
+    """Return in about how many days the evidence suffices for either verdict if it grows as it can be expected to."""
+    from forex_assets.lifecycle.evidence import EFFECTS
+
+    margin = policy["tolerated_loss_share"]
+    seen = len(values) > max(2 * overlap, policy["min_targets"])
+    # Before there is much to go by: differences of two good forecasts, as simulated (benchmarks/bench_lifecycle.py).
+    spread = float(values.std()) if seen else (_SPREAD if pairs == 1 else _SPREAD_PANEL)
+    mean = float(values.mean()) if seen else 0.0
     # Whichever bound the mean is farther from is ruled out first.
-    distance = max(mean, margin - mean, margin / 2)
-    growth = distance**2 / (2 * (spread**2 + distance**2))
-    needed = math.log(1 / policy["alpha"]) / growth * overlap
-    waiting = max(known["maturity_days"] - known["days"], 0)
-    return float(min(left, waiting + max(needed - len(gaps), policy["min_targets"] - len(gaps), 1) * 7 / 5))
+    effect = max(mean, margin - mean, margin / 2) / max(spread, 1e-12)
+    needed = math.log(len(EFFECTS) / weight / policy["alpha"]) / (math.log1p(effect**2) / 2)
+    # Targets that do not overlap follow one another by their own tenor.
+    return float(max(max(needed, 1 + policy["min_targets"] / overlap) * known["maturity_days"] - known["days"], 1.0))
+
+
+#: Standard deviation of a target's loss difference in units of the usual loss, for one pair and for a panel's mean.
+_SPREAD, _SPREAD_PANEL = 0.30, 0.10

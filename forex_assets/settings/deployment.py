@@ -88,6 +88,7 @@ class StatisticalProbation(Strict):
 
     alpha: Share
     tolerated_loss_share: Share
+    tolerated_misses_share: Share
     min_targets: PositiveInt
     max_days: PositiveInt
 
