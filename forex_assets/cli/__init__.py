@@ -58,6 +58,11 @@ def options(debug: bool = typer.Option(False, DEBUG, help="Show the traceback of
 
 def main() -> None:
     """Run the command; an error becomes a readable message and an exit code, with ``--debug`` a traceback."""
+    run_application(app, "forex")
+
+
+def run_application(application: typer.Typer, name: str) -> None:
+    """Run one of the commands this package installs, under the rules that all of them keep."""
     from forex_assets.ops.secrets import install_redaction, redact
 
     install_redaction()
@@ -65,11 +70,11 @@ def main() -> None:
     debug = DEBUG in arguments
     if not debug:
         sys.excepthook = _readable_failure
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(application)
     try:
         # Here, before any command: pictures are drawn by commands that only read, too, and matplotlib reads this once.
         keep_pictures_in(home_dir(os.environ))
-        sys.exit(command([item for item in arguments if item != DEBUG], prog_name="forex", standalone_mode=False))
+        sys.exit(command([item for item in arguments if item != DEBUG], prog_name=name, standalone_mode=False))
     except UsageError as error:
         if is_help(error):
             typer.echo(str(error), err=True)

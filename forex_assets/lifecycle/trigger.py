@@ -13,6 +13,7 @@ reason may ask at once (J16). A version that was deployed holds back all.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -46,6 +47,8 @@ def known_findings(
                 "day": _day_text(row["as_of"]),
                 "state": row["state"],
                 "severity": row["severity"],
+                "effect": _known(row.get("effect")),
+                "unit": row.get("unit", ""),
                 "reason": reasons.split("\n")[0] if isinstance(reasons, str) else reasons[0],
             }
         )
@@ -197,6 +200,10 @@ def _stopped(known: Mapping[str, Any], today: dt.date, policy: Mapping[str, Any]
     if len(spent) >= policy["openings_per_year"]:
         return f"the gate was opened {len(spent)} times within a year, limit {policy['openings_per_year']}"
     return ""
+
+
+def _known(value: Any) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def _day_text(value: Any) -> str:
