@@ -646,7 +646,8 @@ def choices_of(config: ActiveConfig) -> list[ModelChoice]:
     from forex_assets.forecasting.registry import ModelChoice, get_model
 
     bases = (base for variant in config.variants for base in get_model(variant.model).capabilities.bases)
-    return [ModelChoice(name) for name in dict.fromkeys([*config.models, *bases])] + [
+    named = dict.fromkeys([*config.models, *bases])
+    return [ModelChoice(name, config.parameters.get(name, {})) for name in named] + [
         ModelChoice(variant.model, variant.parameters, variant.label) for variant in config.variants
     ]
 

@@ -54,6 +54,8 @@ class ActiveConfig:
         number of the deployed model and are not part of the hash.
     notes:
         What was damaged in the version store and how it was got around; empty when all is well.
+    parameters:
+        Of the settings' models, where they differ from the defaults; ``subject_hash`` covers them.
     """
 
     pair: str
@@ -65,6 +67,7 @@ class ActiveConfig:
     deployed: Variant | None = None
     shadows: tuple[Variant, ...] = field(default=(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
 
     @property
     def config_hash(self) -> str:
@@ -124,6 +127,7 @@ def resolve(
         deployed=deployed,
         shadows=tuple(Variant.of(version) for version in found.shadows),
         notes=found.notes,
+        parameters=settings.platform.forecast.parameters,
     )
 
 

@@ -134,8 +134,16 @@ def load_settings(config_dir: Path | str | None = None, environ: Mapping[str, st
 
 
 def _platform(folder: Path, env: Mapping[str, str]) -> dict[str, Any]:
-    """Return ``platform.yaml`` with the checkpoints of ``FOREX_CHRONOS_PATH`` in place of its own."""
+    """Return ``platform.yaml``, with the models of the classic profile where it asks for them.
+
+    The checkpoints of ``FOREX_CHRONOS_PATH`` stand in place of its own.
+    """
     body = read_yaml(folder / "platform.yaml")
+    if (body.get("forecast") or {}).get("profile") == "classic":
+        path = folder / "profiles" / "classic.yaml"
+        classic = parse(ClassicProfile, read_yaml(path), path).forecast.model_dump()
+        backtest = classic.pop("backtest")
+        body = {**body, "forecast": {**body["forecast"], **classic}, "backtest": backtest}
     named = [item for item in env.get("FOREX_CHRONOS_PATH", "").split(os.pathsep) if item.strip()]
     if named:
         body = {**body, "chronos": {**(body.get("chronos") or {}), "locations": named}}

@@ -60,11 +60,16 @@ class QualitySettings(Strict):
 
 
 class ForecastSettings(Strict):
-    """Which models run and which one is deployed."""
+    """Which models run and which one is deployed.
 
-    profile: str
+    ``profile: classic`` puts the models of ``profiles/classic.yaml`` in the place of those named here. ``parameters``
+    holds, by model, what differs from its defaults.
+    """
+
+    profile: Literal["recommended", "classic"]
     active_model: str
     models: list[str] = Field(min_length=1)
+    parameters: dict[str, dict[str, bool | int | float | str]] = Field(default_factory=dict)
     max_last_value_age_business_days: PositiveInt
     seed: int
 
@@ -146,6 +151,9 @@ class PlatformSettings(Strict):
                 f"forecast.active_model {self.forecast.active_model!r} is not among forecast.models "
                 f"{self.forecast.models}"
             )
+        for name in self.forecast.parameters:
+            if name not in self.forecast.models:
+                raise ValueError(f"forecast.parameters names {name!r}, which is not among forecast.models")
         if "random_walk" not in self.forecast.models:
             raise ValueError("forecast.models must hold random_walk, the yardstick beside every forecast")
         return self

@@ -13,6 +13,7 @@ from forex_assets.settings.monitoring import (
     DriftPolicy,
     PerformancePolicy,
 )
+from forex_assets.settings.platform import BacktestSettings
 from forex_assets.settings.regimes import ClassicRegimePolicy, RegimePolicy
 from forex_assets.settings.shocks import ShockPolicy
 from forex_assets.settings.walk_forward import WalkForwardRules
@@ -66,10 +67,20 @@ class ClassicBias(Strict):
     max_abs_quote_units: Positive
 
 
+class ClassicForecast(Strict):
+    """What ``forecast.profile: classic`` puts in the place of the platform's models and of its backtest's origins."""
+
+    active_model: str
+    models: list[str] = Field(min_length=1)
+    parameters: dict[str, dict[str, bool | int | float | str]] = Field(default_factory=dict)
+    backtest: BacktestSettings
+
+
 class ClassicProfile(Strict):
     """``profiles/classic.yaml``."""
 
     name: Literal["classic"]
+    forecast: ClassicForecast
     coverage: ClassicCoverage
     bias: ClassicBias
     walk_forward: WalkForwardRules = WalkForwardRules()
