@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import MutableMapping
 from pathlib import Path
 
+from forex_assets.compiled import cache_folder
 from forex_assets.errors import StoreError
 from forex_assets.settings import Settings
 
@@ -34,7 +35,8 @@ def keep_pictures_in(home: Path, environ: MutableMapping[str, str] = os.environ)
 def prepare_home(settings: Settings, environ: MutableMapping[str, str] = os.environ) -> Path:
     """Create the home folder and Dagster's below it, and point the environment there.
 
-    Returns DAGSTER_HOME. Numba and matplotlib caches go under the home too, so that nothing is written elsewhere.
+    Returns DAGSTER_HOME. Numba and matplotlib caches go under the home too, so that nothing is written elsewhere;
+    numba's machine code is taken from the environment where set-up compiled it (:mod:`forex_assets.compiled`).
 
     Raises
     ------
@@ -61,7 +63,7 @@ def prepare_home(settings: Settings, environ: MutableMapping[str, str] = os.envi
         ) from error
     environ["FOREX_HOME"] = str(settings.home)
     environ["DAGSTER_HOME"] = str(folder)
-    environ.setdefault("NUMBA_CACHE_DIR", str(settings.home / "cache" / "numba"))
+    environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder(settings.home)))
     keep_pictures_in(settings.home, environ)
     environ.setdefault("DAGSTER_CLI_ASSET_MATERIALIZE_MODULE_NAME", "forex_assets.definitions")
     return folder

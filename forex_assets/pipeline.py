@@ -32,6 +32,7 @@ from forex_assets.store.slices import SliceStore
 if TYPE_CHECKING:
     from forex_assets.forecasting.contract import PriceHistory
     from forex_assets.forecasting.registry import ModelChoice
+    from forex_assets.schemas import Table
 
 Key = tuple[str, ...]
 ENSEMBLE = "ensemble"
@@ -60,6 +61,18 @@ class Snapshot:
     data_hash: str
 
 
+class Same:
+    """An object compared by identity: two are equal when they hold the very same one."""
+
+    def __init__(self, held: object) -> None:
+        self.held = held
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.held is other.held
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class Pipeline:
     """Settings and store together; every method is one step of the graph."""
 
@@ -68,8 +81,32 @@ class Pipeline:
         self.store = store if store is not None else SliceStore(settings.store_root)
         self.lifecycle = LifecycleStore(settings.home)
         self._recorded: set[str] = set()
+        self._made: dict[str, tuple[Any, Any]] = {}
         self._looked_up: dict[str, pd.DataFrame] = {}
         self._looked_up_index: pd.DataFrame | None = None
+
+    def kept(self, name: str, made_from: Any, make: Callable[[], Any]) -> Any:
+        """Return what ``make`` gave last time under this name, if it was made from the same; else make it anew.
+
+        One thing is kept per name: the steps of a run ask for the same snapshot once per horizon, never for many.
+        Nobody may change what is kept.
+        """
+        held = self._made.get(name)
+        if held is None or held[0] != made_from:
+            held = (made_from, make())
+            self._made[name] = held
+        return held[1]
+
+    def forget(self) -> None:
+        """Let go of everything kept in memory."""
+        self._made.clear()
+
+    def _read_kept(self, table: Table, pair_id: str, key: Key) -> pd.DataFrame:
+        """Return a slice, read again only when it was written since; refuses a bad one."""
+        info = self.store.info(table, pair_id, key)
+        info.require_usable()
+        frame: pd.DataFrame = self.kept(table.name, info, lambda: self.store.read(table, pair_id, [key]))
+        return frame
 
     # ---- facts -------------------------------------------------------------------------------------------------
 
@@ -105,7 +142,7 @@ class Pipeline:
         """Return the pair's stored observations, or None when nothing was ingested yet."""
         if not self.store.exists(schemas.OBSERVATIONS, pair_id, ()):
             return None
-        return self.store.read(schemas.OBSERVATIONS, pair_id, [()])
+        return self._read_kept(schemas.OBSERVATIONS, pair_id, ())
 
     def look_up(self, pair_id: str, *, now: pd.Timestamp) -> pd.DataFrame:
         """Return the pair's observations without storing anything: the stored ones, else what the sources have.
@@ -336,14 +373,23 @@ class Pipeline:
         if not days or (as_of is not None and as_of not in days):
             raise _no_bars(pair_id, as_of)
         day = as_of or days[-1]
-        bars = self.store.read(schemas.BARS, pair_id, [(day_key(day),)])
+        bars = self._read_kept(schemas.BARS, pair_id, (day_key(day),))
         return Snapshot(day, bars, self.store.info(schemas.BARS, pair_id, (day_key(day),)).meta["data_hash"])
 
     def history(self, pair_id: str, bars: pd.DataFrame) -> PriceHistory:
-        """Return the price history in a bars snapshot, with what a model may look at beside it."""
+        """Return the price history in a bars snapshot, with what a model may look at beside it.
+
+        The horizons of a run share one, and with it all that models derive from its series alone.
+        """
         from forex_assets.forecasting.contract import PriceHistory
 
-        return PriceHistory.from_bars(bars, self.calendar(pair_id), pooled.pair_drivers(self, pair_id))
+        made_from = (pair_id, Same(bars), pooled.drivers_made_from(self, pair_id))
+        history: PriceHistory = self.kept(
+            "history",
+            made_from,
+            lambda: PriceHistory.from_bars(bars, self.calendar(pair_id), pooled.pair_drivers(self, pair_id)),
+        )
+        return history
 
     def forecasts(self, pair_id: str, horizon: str, as_ofs: Sequence[dt.date]) -> dict[Key, pd.DataFrame]:
         """Return the forecast rows of many days of one horizon, each made from its own day's snapshot.

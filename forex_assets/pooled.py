@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import pandas as pd
 from forex_assets.clock import calendar_for
 from forex_assets.errors import DataError
 from forex_assets.provenance import combine_hashes, content_hash
-from forex_assets.schemas import INTERVAL_CALIBRATION, PROVENANCE, Table
+from forex_assets.schemas import INTERVAL_CALIBRATION, OBSERVATIONS, PROVENANCE, Table
 from forex_assets.schemas.panel import PANEL_BARS, PANEL_FITS, PANEL_INDEX
 
 if TYPE_CHECKING:
@@ -309,14 +309,20 @@ def newest_fits(pipeline: Pipeline) -> tuple[PanelFit, EnsembleFit]:
     months = stored_months(pipeline)
     if not months or np.datetime64(months[-1], "D") <= shipped_through():
         return panel.embedded(), ensemble.embedded().with_events(policy_meetings())
-    frames = {table.name: read(pipeline, table, (months[-1],)) for table in PANEL_FITS}
-    bare: dict[str, Any] = {
-        name: frame.drop(columns=list(PROVENANCE)) for name, frame in frames.items() if frame is not None
-    }
-    return (
-        panel.PanelFit(bare["panel_coefficients"], bare["panel_shapes"], bare["panel_factors"]),
-        ensemble.EnsembleFit(bare["panel_weights"], bare["panel_corrections"], policy_meetings()),
-    )
+    key = (months[-1],)
+
+    def load() -> tuple[PanelFit, EnsembleFit]:
+        bare = {
+            table.name: pipeline.store.read(table, PANEL, [key]).drop(columns=list(PROVENANCE)) for table in PANEL_FITS
+        }
+        return (
+            panel.PanelFit(bare["panel_coefficients"], bare["panel_shapes"], bare["panel_factors"]),
+            ensemble.EnsembleFit(bare["panel_weights"], bare["panel_corrections"], policy_meetings()),
+        )
+
+    written = [pipeline.store.info(table, PANEL, key) for table in PANEL_FITS]
+    fits: tuple[PanelFit, EnsembleFit] = pipeline.kept("fits", written, load)
+    return fits
 
 
 @contextlib.contextmanager
@@ -390,6 +396,20 @@ def write(pipeline: Pipeline, table: Table, key: tuple[str, ...], frame: pd.Data
 
     meta = {name: str(frame[name].iloc[0]) for name in PROVENANCE} if len(frame) else {}
     pipeline.store.write(table, PANEL, key, frame, verdict=judge(table, frame), meta=meta)
+
+
+def drivers_made_from(pipeline: Pipeline, pair_id: str) -> list[Any]:
+    """Return what :func:`pair_drivers` depends on, to compare: the slices as written, or the frames looked up."""
+    from forex_assets.pipeline import Same
+
+    def source(table: Table, owner: str, look_up: Callable[[str], pd.DataFrame | None]) -> Any:
+        stored = pipeline.store.exists(table, owner, ())
+        return pipeline.store.info(table, owner, ()) if stored else Same(look_up(pair_id))
+
+    return [
+        source(OBSERVATIONS, pair_id, pipeline.known_observations),
+        source(PANEL_INDEX, PANEL, pipeline.looked_up_index),
+    ]
 
 
 def pair_drivers(pipeline: Pipeline, pair_id: str) -> dict[str, DriverHistory]:

@@ -28,20 +28,19 @@ from forex_assets.defs.assets import SLICE_IO
 from forex_assets.defs.io_manager import SliceIOManager
 from forex_assets.pipeline import Pipeline
 from forex_assets.settings import Settings
-from forex_assets.store.slices import SliceStore
 
 
-def build_definitions(settings: Settings, *, store: SliceStore | None = None) -> dg.Definitions:
+def build_definitions(settings: Settings, pipeline: Pipeline | None = None) -> dg.Definitions:
     """Return the definitions of every configured pair.
 
     Parameters
     ----------
     settings:
         Resolved settings; nothing here reads the environment or a file besides.
-    store:
-        A store other than the one the settings name, for tests.
+    pipeline:
+        The steps behind the assets, to share what they keep in memory; default: one of their own.
     """
-    pipeline = Pipeline(settings, store)
+    pipeline = Pipeline(settings) if pipeline is None else pipeline
     with warnings.catch_warnings():
         # Single-run backfills and pools are still marked beta or preview upstream; their use is deliberate.
         warnings.simplefilter("ignore", dg.BetaWarning)

@@ -63,7 +63,7 @@ class Runner:
         self.settings = settings
         self.instance = instance
         self.pipeline = Pipeline(settings)
-        self.repository = build_definitions(settings)
+        self.repository = build_definitions(settings, self.pipeline)
         self.log_level = log_level
 
     def execute(
@@ -297,6 +297,7 @@ def run_pairs(
         outcomes = []
         for pair_id in pair_ids:
             outcomes.append(run_pair(runner, pair_id, as_of=as_of, days=days, progress=progress, force=force))
+            runner.pipeline.forget()
             release_memory()
         if note:
             for outcome in outcomes:

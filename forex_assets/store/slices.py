@@ -37,6 +37,7 @@ _SUFFIX = ".parquet"
 _WHOLE_TABLE = "all"
 _MAX_PARTITIONS = 4
 _BATCH = 64
+_ROWS_TOGETHER = 20_000
 _READERS = min(4, os.cpu_count() or 1)
 _FOOTER = {
     name: f"forex.{name}".encode()
@@ -179,10 +180,7 @@ class SliceStore:
         """
         pairs = iter(slices.items() if isinstance(slices, Mapping) else slices)
         written: list[SliceInfo] = []
-        while batch := [
-            self._serialise(table, pair, key, item if isinstance(item, SliceWrite) else SliceWrite(*item))
-            for key, item in islice(pairs, _BATCH)
-        ]:
+        while batch := self._serialise(table, pair, islice(pairs, _BATCH)):
             with store_errors("write", self._files.locate(f"{pair}/{table.name}")):
                 self._files.write_all((name, data) for name, data, _ in batch)
             written.extend(info for _, _, info in batch)
@@ -369,13 +367,39 @@ class SliceStore:
             self._files.set_aside(name, target)
         return self._files.locate(target)
 
-    def _serialise(self, table: Table, pair: str, key: Key, item: SliceWrite) -> tuple[str, Any, SliceInfo]:
+    def _serialise(
+        self, table: Table, pair: str, slices: Iterable[tuple[Key, SliceWrite | tuple[Any, ...]]]
+    ) -> list[tuple[str, Any, SliceInfo]]:
+        """Return file name, bytes and footer of each slice; small frames are converted together."""
+        out: list[tuple[str, Any, SliceInfo]] = []
+        pending: list[tuple[Key, SliceWrite]] = []
+
+        def convert() -> None:
+            tables = table.to_arrow_many([item.frame for _, item in pending])
+            out.extend(
+                self._encode(table, pair, key, item, rows) for (key, item), rows in zip(pending, tables, strict=True)
+            )
+            pending.clear()
+
+        rows = 0
+        for key, given in slices:
+            item = given if isinstance(given, SliceWrite) else SliceWrite(*given)
+            if rows + len(item.frame) > _ROWS_TOGETHER:
+                convert()
+                rows = 0
+            pending.append((key, item))
+            rows += len(item.frame)
+        convert()
+        return out
+
+    def _encode(
+        self, table: Table, pair: str, key: Key, item: SliceWrite, rows: pa.Table
+    ) -> tuple[str, Any, SliceInfo]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         name = _slice_name(table, pair, tuple(key))
         written_at = self._clock().astimezone(dt.UTC)
-        rows = table.to_arrow(item.frame)
         footer = {
             "table": table.name,
             "pair": pair,
