@@ -3,37 +3,49 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from forex_assets.errors import ValidationError
+from forex_assets.evaluation.scores import score_rows
+from forex_assets.levels import QUANTILE_COLUMNS
+from forex_assets.monitoring import performance
 from forex_assets.monitoring.alarms import (
     BURN_IN_DAYS,
+    PAIR,
     Rate,
+    Watched,
     frames_of,
     path_alarms,
     rates,
     scan_all,
     share_with_interval,
     watched_days,
+    watched_worlds,
 )
-from forex_assets.monitoring.frames import Frames
+from forex_assets.monitoring.frames import Frames, Scored
+from forex_assets.monitoring.observed import Observed
 from forex_assets.monitoring.registry import Profile, monitors
 from forex_assets.simulation.nulls import NullPath, matured_forecasts, null_paths
-from forex_assets.simulation.planted import Plant, bias_of, crps_up, episodes, planted_scores, trials, width_times
+from forex_assets.simulation.planted import Plant, bias_of, crps_up, width_times
 
 if TYPE_CHECKING:
     from forex_assets.settings import Settings
 
-MODEL = "champion_zero"
-#: Matured forecasts (or days) with a fault, and without one before the next.
-ACTIVE, REST = 130, 400
-Days = npt.NDArray[np.datetime64]
+#: The last so many matured forecasts (or days) of a trial's path have the fault.
+ACTIVE = 130
+#: Length of a trial's path, and the matured forecasts it needs before the fault: the first year makes none.
+TRIAL_YEARS, LEAST_FORECASTS = 4, 500
+Days: TypeAlias = npt.NDArray[np.datetime64]
+Bools: TypeAlias = npt.NDArray[np.bool_]
+#: (fault, subject, rule) → delay of each trial in business days; NaN: not found.
+Delays: TypeAlias = dict[tuple[str, str, str], list[float]]
 
 
 class Power(NamedTuple):
@@ -79,13 +91,26 @@ def false_alarms(
     names: tuple[str, ...] | None = None,
 ) -> list[Rate]:
     """Return the false alarms of every rule (of the monitors named, or all) in one null world."""
+    worlds = watched_worlds(null, settings, years=years, paths=paths, seed=seed)
+    return false_alarms_in(null, worlds, settings, profiles, names=names)
+
+
+def false_alarms_in(
+    null: str,
+    worlds: Iterable[Watched],
+    settings: Settings,
+    profiles: Sequence[Profile],
+    *,
+    names: tuple[str, ...] | None = None,
+) -> list[Rate]:
+    """Return the false alarms of every rule on paths whose forecasts are made already."""
     profiles = [profile for profile in profiles if any(profile in one.profiles for one in monitors(names))]
     per_path: dict[Profile, list[pd.DataFrame]] = {profile: [] for profile in profiles}
     quiet = settings.recommended.performance.quiet_business_days
-    for path in null_paths(null, years=years, paths=paths, seed=seed):
-        frames = frames_of(path, matured_forecasts(path, settings.horizons, MODEL), settings.horizons)
+    for world in worlds:
         for profile in profiles:
-            per_path[profile].append(path_alarms(scan_all(frames, watched_days(path), settings, profile, names), quiet))
+            scanned = scan_all(world.frames, watched_days(world.path), settings, profile, names)
+            per_path[profile].append(path_alarms(scanned, quiet))
     return [rate for profile in profiles for rate in rates(per_path[profile], profile, null)]
 
 
@@ -93,90 +118,139 @@ def score_power(
     null: str,
     settings: Settings,
     profile: Profile,
-    horizons: Sequence[str],
+    within: Mapping[str, int],
     *,
-    within: int,
-    years: int,
     paths: int,
     seed: int,
 ) -> list[Power]:
-    """Return the power of the performance monitor against faults of the forecasts."""
-    found: dict[tuple[str, str, str], list[float]] = {}
-    for path in null_paths(null, years=years, paths=paths, seed=seed):
-        scores = matured_forecasts(path, {name: settings.horizons[name] for name in horizons}, MODEL)
-        for horizon in horizons:
-            rows = scores[horizon]
-            active = rows.loc[rows["is_active"]].reset_index(drop=True)
-            beside = rows.loc[~rows["is_active"]]
-            where = episodes(len(active), burn_in=BURN_IN_DAYS, active=ACTIVE, rest=REST)
-            days = np.unique(active["matured_on"].to_numpy("datetime64[D]"))[BURN_IN_DAYS // 2 :]
-            starts = active["matured_on"].to_numpy("datetime64[D]")[where.start]
+    """Return the power of the performance monitor against faults of the forecasts, one trial a path and fault.
+
+    Parameters
+    ----------
+    within:
+        Horizon → matured business days in which a fault must be found.
+    """
+    found: Delays = {}
+    horizons = {name: settings.horizons[name] for name in within}
+    model = settings.active_model(PAIR)
+    for path in null_paths(null, years=TRIAL_YEARS, paths=paths, seed=seed):
+        scores = matured_forecasts(path, horizons, model)
+        usual = frames_of(path, scores, horizons).scored
+        for horizon, rows in scores.items():
+            active = rows.loc[rows["is_active"]]
+            start = _trial_start(len(active), LEAST_FORECASTS)
+            matured = usual[horizon].matured_on
+            days = _trial_days(np.unique(matured), matured[start])
+            mean, actual = (active[name].to_numpy(dtype=np.float64)[start:] for name in ("mean", "actual"))
+            quantiles = active[list(QUANTILE_COLUMNS)].to_numpy(dtype=np.float64)[start:]
             for fault in score_faults(horizon):
-                planted = planted_scores(active, fault.plant, where.mask(len(active)))
-                frames = frames_of(path, {horizon: pd.concat([planted, beside])}, {horizon: settings.horizons[horizon]})
-                scanned = scan_all(frames, days, settings, profile, ("performance",))
-                _collect(found, fault.name, horizon, scanned.loc[scanned["subject"] == horizon], days, starts, within)
+                made = score_rows(*fault.plant(mean.copy(), quantiles.copy()), actual)
+                scored = with_tail(usual[horizon], made, start)
+                judged = performance.score_readings(horizon, scored, path.calendar, days, settings, profile)
+                _collect(found, fault.name, horizon, {f"performance/{one.rule}": one.fired for one in judged})
     return _powers(found, profile, null, within)
 
 
-def _collect(
-    found: dict[tuple[str, str, str], list[float]],
-    fault: str,
-    subject: str,
-    scanned: pd.DataFrame,
-    days: Days,
-    starts: Days,
-    within: int,
-) -> None:
-    """Add the delays of every rule, and of whichever is first (``any``)."""
-    from forex_assets.simulation.planted import Episodes
-
-    where = Episodes(np.searchsorted(days, starts), ACTIVE)
-    together = np.zeros(len(days), dtype=bool)
-    for (monitor, rule), part in scanned.groupby(["monitor", "rule"], sort=False):
-        fired = np.zeros(len(days), dtype=bool)
-        for _, one in part.groupby("subject", sort=False):
-            fired |= (one.sort_values("as_of")["state"] == "fired").to_numpy()
-        found.setdefault((fault, subject, f"{monitor}/{rule}"), []).extend(trials(fired, where, within))
-        together |= fired
-    found.setdefault((fault, subject, "any"), []).extend(trials(together, where, within))
+def with_tail(scored: Scored, made: Mapping[str, npt.NDArray[np.generic]], start: int) -> Scored:
+    """Return matured forecasts whose scores from ``start`` on are others."""
+    fields = {}
+    for name in ("error_sigma", "pit", "covered_80", "covered_95", "crps", "error"):
+        column = getattr(scored, name).copy()
+        column[start:] = made[name]
+        fields[name] = column
+    return replace(scored, **fields)
 
 
-def _powers(
-    found: Mapping[tuple[str, str, str], Sequence[float]], profile: str, world: str, within: int
-) -> list[Power]:
-    out = []
-    for (fault, subject, rule), delays in found.items():
-        values = np.asarray(delays, dtype=np.float64)
-        share, low, high, n = share_with_interval(np.isfinite(values))
-        seen = values[np.isfinite(values)]
-        delay = float(np.median(seen)) if len(seen) else math.nan
-        out.append(Power(profile, world, fault, subject, rule, within, share, low, high, n, delay))
+def _trial_start(n: int, least: int = BURN_IN_DAYS) -> int:
+    """Return where the fault begins on a path of n forecasts or days: the last :data:`ACTIVE` have it."""
+    start = n - ACTIVE
+    if start < least:
+        raise ValidationError(
+            f"A path of {n} forecasts leaves {start} before the fault; {least} are needed.",
+            remedy="simulate longer paths (TRIAL_YEARS).",
+        )
+    return start
+
+
+def _trial_days(days: Days, start: np.datetime64) -> Days:
+    """Return the day before the fault and those with it."""
+    first = int(np.searchsorted(days, start))
+    return days[first - 1 :]
+
+
+def _collect(found: Delays, fault: str, subject: str, fired: Mapping[str, Bools]) -> None:
+    """Add the delay of every rule, and of whichever is first (``any``): days after the fault began, NaN for never.
+
+    A rule that was up on the day before tells nothing and is left out.
+    """
+    for rule, days in fired.items():
+        _add(found, (fault, subject, rule), days)
+    _add(found, (fault, subject, "any"), np.any(list(fired.values()), axis=0))
+
+
+def _fired(scanned: pd.DataFrame) -> dict[str, Bools]:
+    """Return on which days each rule fires on any subject."""
+    out: dict[str, Bools] = {}
+    for _, part in scanned.groupby(["monitor", "rule", "subject"], sort=False):
+        ordered = part.sort_values("as_of")
+        key = f"{ordered['monitor'].iloc[0]}/{ordered['rule'].iloc[0]}"
+        fired = (ordered["state"] == "fired").to_numpy(dtype=np.bool_)
+        out[key] = out[key] | fired if key in out else fired
     return out
 
 
-def _louder(path: NullPath, mask: npt.NDArray[np.bool_], factor: float) -> NullPath:
+def _add(found: Delays, key: tuple[str, str, str], fired: Bools) -> None:
+    if fired[0]:
+        return
+    hit = np.flatnonzero(fired[1:])
+    found.setdefault(key, []).append(float(hit[0]) if len(hit) else math.nan)
+
+
+def _powers(found: Delays, profile: str, world: str, within: Mapping[str, int]) -> list[Power]:
+    out = []
+    for (fault, subject, rule), delays in found.items():
+        limit = within[subject] if subject in within else within[fault]
+        values = np.asarray(delays, dtype=np.float64)
+        in_time = values < limit
+        share, low, high, n = share_with_interval(in_time)
+        delay = float(np.median(values[in_time])) if in_time.any() else math.nan
+        out.append(Power(profile, world, fault, subject, rule, limit, share, low, high, n, delay))
+    return out
+
+
+def _louder(path: NullPath, mask: Bools, factor: float) -> NullPath:
     return path.with_returns(np.where(mask, factor * path.returns, path.returns))
 
 
-def _shifted(path: NullPath, mask: npt.NDArray[np.bool_], sigmas: float) -> NullPath:
+def _shifted(path: NullPath, mask: Bools, sigmas: float) -> NullPath:
     return path.with_returns(np.where(mask, path.returns + sigmas * path.returns.std(), path.returns))
 
 
-def _link_flipped(path: NullPath, mask: npt.NDArray[np.bool_], factor: float) -> NullPath:
-    copper = path.driver_returns["copper_comex"]
-    return replace(
-        path, driver_returns={**path.driver_returns, "copper_comex": np.where(mask, factor * copper, copper)}
-    )
+def _link_flipped(path: NullPath, mask: Bools, factor: float) -> NullPath:
+    levels = path.drivers["copper_comex"]
+    moves = np.diff(np.log(levels), prepend=np.log(levels[0]))
+    turned = levels[0] * np.exp(np.cumsum(np.where(mask, factor * moves, moves)))
+    return replace(path, drivers={**path.drivers, "copper_comex": turned})
 
 
-PathFault = Callable[[NullPath, npt.NDArray[np.bool_]], NullPath]
+PathFault = Callable[[NullPath, Bools], NullPath]
 PATH_FAULTS: Mapping[str, PathFault] = {
     "volatility x2": partial(_louder, factor=2.0),
     "volatility x1.5": partial(_louder, factor=1.5),
     "mean shift 0.25 sigma a day": partial(_shifted, sigmas=0.25),
     "copper link changes sign": partial(_link_flipped, factor=-1.0),
 }
+#: Business days in which each must be found; a shift and a link need most of a recent window of 60.
+PATH_WITHIN = {
+    "volatility x2": 30,
+    "volatility x1.5": 30,
+    "mean shift 0.25 sigma a day": 90,
+    "copper link changes sign": 90,
+    "data outage": 30,
+    "stale feed": 30,
+}
+#: Monitors that accuse and look at prices, drivers or forecasts.
+ACCUSING = ("performance", "drift", "data_quality")
 
 
 def path_power(
@@ -184,63 +258,88 @@ def path_power(
     settings: Settings,
     profile: Profile,
     *,
-    within: int,
-    years: int,
     paths: int,
     seed: int,
-    names: tuple[str, ...] | None = None,
+    names: tuple[str, ...] = ACCUSING,
     faults: Mapping[str, PathFault] = PATH_FAULTS,
 ) -> list[Power]:
-    """Return the power of every monitor against faults of prices and drivers; forecasts are made anew from them."""
-    found: dict[tuple[str, str, str], list[float]] = {}
-    for path in null_paths(null, years=years, paths=paths, seed=seed):
-        where = episodes(len(path.dates), burn_in=BURN_IN_DAYS + 20, active=ACTIVE, rest=REST)
-        days = watched_days(path)
+    """Return the power of the accusing monitors against faults of prices and drivers, one trial a path and fault.
+
+    Forecasts are made anew from faulty prices.
+    """
+    found: Delays = {}
+    model = settings.active_model(PAIR)
+    for path in null_paths(null, years=TRIAL_YEARS, paths=paths, seed=seed):
+        start = _trial_start(len(path.dates))
+        mask = np.arange(len(path.dates)) >= start
+        days = _trial_days(path.dates, path.dates[start])
+        usual: dict[str, pd.DataFrame] | None = None
         for fault, plant in faults.items():
-            planted = plant(path, where.mask(len(path.dates)))
-            scores = matured_forecasts(planted, settings.horizons, MODEL)
-            scanned = scan_all(frames_of(planted, scores, settings.horizons), days, settings, profile, names)
-            _collect(found, fault, "all", scanned, days, path.dates[where.start], within)
-    return _powers(found, profile, null, within)
+            planted = plant(path, mask)
+            if planted.returns is path.returns:
+                usual = usual if usual is not None else matured_forecasts(path, settings.horizons, model)
+                scores = usual
+            else:
+                scores = matured_forecasts(planted, settings.horizons, model)
+            frames = frames_of(planted, scores, settings.horizons)
+            _collect(found, fault, "all", _fired(scan_all(frames, days, settings, profile, names)))
+    return _powers(found, profile, null, PATH_WITHIN)
 
 
-def feed_power(settings: Settings, profile: Profile, *, within: int, years: int, paths: int, seed: int) -> list[Power]:
-    """Return how soon a feed that stops, or repeats its last price, is noticed: as fired or as unknown."""
-    found: dict[tuple[str, str, str], list[float]] = {}
-    for path in null_paths("walk_t5", years=years, paths=paths, seed=seed):
-        end = len(path.dates) - within - 1
-        scores = matured_forecasts(path, settings.horizons, MODEL)
-        for fault, frames in _broken_feeds(path, scores, settings, end):
-            days = path.dates[end : end + within]
-            scanned = scan_all(frames, days, settings, profile)
-            before = scan_all(frames, path.dates[end - 1 : end], settings, profile)
-            calm = before.loc[before["state"] == "clear"]
-            quiet = set(zip(calm["monitor"], calm["rule"], calm["subject"], strict=True))
-            for state, name in (("fired", "fired"), ("unknown", "unknown")):
-                hit = scanned.loc[scanned["state"] == state]
-                hit = hit.loc[[row in quiet for row in zip(hit["monitor"], hit["rule"], hit["subject"], strict=True)]]
-                first = hit["as_of"].to_numpy("datetime64[D]")
-                delay = float(np.searchsorted(days, first.min())) if len(first) else math.nan
-                found.setdefault((fault, "all", name), []).append(delay)
-    return _powers(found, profile, "walk_t5", within)
+def volatility_power(null: str, settings: Settings, *, paths: int, seed: int) -> list[Power]:
+    """Return the power of the volatility alarm alone, with each of its two limits: no forecasts are needed for it."""
+    found: dict[str, Delays] = {"surprise_log_evidence": {}, "walk_log_evidence": {}}
+    policy = settings.recommended.performance
+    for path in null_paths(null, years=TRIAL_YEARS, paths=paths, seed=seed):
+        start = _trial_start(len(path.dates))
+        mask = np.arange(len(path.dates)) >= start
+        for fault in ("volatility x2", "volatility x1.5"):
+            evidence = performance.volatility_statistics(PATH_FAULTS[fault](path, mask).prices, policy)[start - 2 :]
+            for name, delays in found.items():
+                _add(delays, (fault, "all", f"performance/volatility at {name}"),
+                     evidence >= getattr(policy.volatility, name))  # fmt: skip
+    return [power for delays in found.values() for power in _powers(delays, "recommended", null, PATH_WITHIN)]
 
 
-def _broken_feeds(
-    path: NullPath, scores: Mapping[str, pd.DataFrame], settings: Settings, end: int
-) -> Iterator[tuple[str, Frames]]:
-    until = path.dates[end - 1]
-    kept = {name: rows.loc[rows["matured_on"] <= until] for name, rows in scores.items()}
-    whole = frames_of(path, kept, settings.horizons)
-    target = whole.target
-    known = slice(0, end)
-    stopped = replace(
-        target, dates=target.dates[known], values=target.values[known], available=target.available[known],
-        withdrawn=target.withdrawn[known],
-    )  # fmt: skip
-    yield "data outage", replace(whole, target=stopped)
-    values = target.values.copy()
+def feed_power(settings: Settings, profile: Profile, *, paths: int, seed: int) -> list[Power]:
+    """Return how soon a feed that stops, or repeats its last price, is noticed: as fired or as unknown.
+
+    Only rules that accuse count, and only those that were clear on the day before.
+    """
+    found: Delays = {}
+    within = PATH_WITHIN["data outage"]
+    for world in watched_worlds("walk_t5", settings, years=TRIAL_YEARS, paths=paths, seed=seed):
+        end = len(world.path.dates) - within
+        days = world.path.dates[end - 1 :]
+        for fault, frames in _broken_feeds(world, end):
+            scanned = scan_all(frames, days, settings, profile, ACCUSING)
+            for state in ("fired", "unknown"):
+                first = np.zeros(len(days), dtype=bool)
+                for _, part in scanned.groupby(["monitor", "rule", "subject"], sort=False):
+                    states = part.sort_values("as_of")["state"].to_numpy()
+                    if states[0] == "clear":
+                        first |= states == state
+                _add(found, (fault, "all", state), first)
+    return _powers(found, profile, "walk_t5", PATH_WITHIN)
+
+
+def _broken_feeds(world: Watched, end: int) -> Iterator[tuple[str, Frames]]:
+    """Yield both faults of the price's feed, from the value at ``end`` on."""
+    frames, dates = world.frames, world.path.dates
+    kept = frames.scores.loc[frames.scores["matured_on"] <= dates[end - 1]]
+    yield "data outage", replace(frames, target=_until(frames.target, dates[end - 1]), scores=kept)
+    values = frames.target.values.copy()
     values[end:] = values[end - 1]
-    yield "stale feed", replace(frames_of(path, scores, settings.horizons), target=replace(target, values=values))
+    yield "stale feed", replace(frames, target=replace(frames.target, values=values))
+
+
+def _until(series: Observed, last: np.datetime64) -> Observed:
+    """Return a series without the values dated after a day."""
+    keep = series.dates <= last
+    return replace(
+        series, dates=series.dates[keep], values=series.values[keep], available=series.available[keep],
+        withdrawn=series.withdrawn[keep],
+    )  # fmt: skip
 
 
 def rates_frame(found: Sequence[Rate]) -> pd.DataFrame:

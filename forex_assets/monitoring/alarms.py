@@ -8,7 +8,7 @@ their own ``scan``, so what is measured is what runs. An alarm is a day on which
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from forex_assets.clock import as_of_instants
+from forex_assets.evaluation.inference import clopper_pearson
 from forex_assets.monitoring.frames import SCORE_COLUMNS, Frames
 from forex_assets.monitoring.observed import Observed
 from forex_assets.monitoring.registry import Profile, monitors
-from forex_assets.simulation.nulls import BUSINESS_DAYS_A_YEAR, NullPath
+from forex_assets.simulation.drivers import DRIVERS
+from forex_assets.simulation.nulls import BUSINESS_DAYS_A_YEAR, NullPath, matured_forecasts, null_paths
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,8 +33,6 @@ Bools = npt.NDArray[np.bool_]
 BURN_IN_DAYS = 750
 #: The pair a simulated path stands for: monitors read its settings.
 PAIR = "usdclp_close"
-DRIVER_START = {"copper_comex": 4.0, "dxy": 100.0, "vix": 18.0}
-DRIVER_UNIT = {"copper_comex": "USD per lb", "dxy": "index", "vix": "index"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,25 @@ def frames_of(path: NullPath, scores: Mapping[str, pd.DataFrame], horizons: Mapp
         horizons=dict(horizons),
         calendar=path.calendar,
         target=observed("usdclp_close", "CLP per USD", path.prices),
-        drivers={
-            name: observed(name, DRIVER_UNIT[name], DRIVER_START[name] * np.exp(np.cumsum(moves)))
-            for name, moves in path.driver_returns.items()
-        },
+        drivers={name: observed(name, DRIVERS[name].unit, values) for name, values in path.drivers.items()},
         scores=pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=list(SCORE_COLUMNS)),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """One path with what the monitors see along it, forecasts of the deployed model included."""
+
+    path: NullPath
+    frames: Frames
+
+
+def watched_worlds(null: str, settings: Settings, *, years: int, paths: int, seed: int) -> Iterator[Watched]:
+    """Yield the paths of a null world as the monitors see them."""
+    model = settings.active_model(PAIR)
+    for path in null_paths(null, years=years, paths=paths, seed=seed):
+        scores = matured_forecasts(path, settings.horizons, model)
+        yield Watched(path, frames_of(path, scores, settings.horizons))
 
 
 def watched_days(path: NullPath) -> npt.NDArray[np.datetime64]:
@@ -179,12 +192,11 @@ def rate_interval(counts: npt.NDArray[np.float64], days: npt.NDArray[np.float64]
 
 
 def share_with_interval(found: Iterable[bool]) -> tuple[float, float, float, int]:
-    """Return a share of trials with its Wilson 95% interval, and their number."""
+    """Return a share of trials with its Clopper-Pearson 95% interval, and their number."""
     values = np.asarray(list(found), dtype=np.float64)
     n = len(values)
     if n == 0:
         return math.nan, math.nan, math.nan, 0
-    share, z = float(values.mean()), 1.959963984540054
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return share, max(0.0, centre - half), min(1.0, centre + half), n
+    share = float(values.mean())
+    low, high = clopper_pearson(share, n)
+    return share, float(low), float(high), n

@@ -7,16 +7,16 @@ they leave: series that thin out, leave their range, or change how they move wit
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from forex_assets.clock import as_of_instants, calendar_for
 from forex_assets.monitoring.finding import Finding, Severity, State
-from forex_assets.monitoring.observed import Known, Observed
+from forex_assets.monitoring.observed import Observed
 from forex_assets.monitoring.regimes.link import Link, rolling_link
 from forex_assets.monitoring.registry import SCAN_COLUMNS, Monitor
 from forex_assets.settings.watching import DataMonitorSettings
@@ -34,6 +34,8 @@ Ints = npt.NDArray[np.int64]
 NAME = "data_quality"
 #: Values a series needs beyond its windows: days that it does not share with the price.
 _MARGIN = 60
+#: Windows of importance worked on at once.
+_ROWS = 500
 _SEVERITY: dict[str, Severity] = {
     "completeness": "medium",
     "range": "high",
@@ -128,28 +130,24 @@ def _moves(settings: Settings, name: str, unit: str) -> bool:
 def _completeness(name: str, source: Observed, days: Dates, settings: Settings, policy: DataMonitorSettings) -> Judged:
     """Share of the last sessions that should be known by now and have no value."""
     spec = settings.series[name]
-    calendar = calendar_for(spec.calendar)
-    grace = spec.max_age_business_days
-    effect = np.full(len(days), np.nan)
-    why = np.full(len(days), "", dtype=object)
-    count = np.zeros(len(days), dtype=np.int64)
-
-    def missing(known: Known, length: int, i: int) -> None:
-        if not length:
-            why[i] = "no value is known"
-            return
-        last = calendar.add(calendar.roll_back(days[i : i + 1]), -grace)[0]
-        expected = calendar.sessions(last - np.timedelta64(2 * policy.window_sessions + 30, "D"), last)
-        expected = expected[-policy.window_sessions :]
-        expected = expected[expected >= known.dates[0]]
-        if len(expected) < policy.window_sessions:
-            why[i] = "the series is too young"
-            return
-        place = np.searchsorted(known.dates[:length], expected)
-        held = (place < length) & (known.dates[np.minimum(place, length - 1)] == expected)
-        effect[i], count[i] = float(1.0 - held.mean()), len(expected)
-
-    _each_day(source, days, missing)
+    calendar, window = calendar_for(spec.calendar), policy.window_sessions
+    effect, why, count = _nothing(days)
+    for places, known, lengths in source.groups(as_of_instants(days)):
+        some = lengths > 0
+        why[places[~some]] = "no value is known"
+        places, lengths = places[some], lengths[some]
+        if not len(places):
+            continue
+        due = calendar.add(calendar.roll_back(days[places]), -spec.max_age_business_days)
+        sessions = calendar.sessions(due.min() - np.timedelta64(2 * window + 30, "D"), due.max())
+        held = np.concatenate([[0], np.cumsum(np.isin(sessions, known.dates))])
+        end = np.searchsorted(sessions, due, side="right")
+        first = np.maximum(end - window, 0)
+        young = end - window < np.searchsorted(sessions, known.dates[0])
+        seen = np.clip(np.searchsorted(sessions, known.dates[lengths - 1], side="right"), first, end)
+        effect[places] = np.where(young, np.nan, 1.0 - (held[seen] - held[first]) / window)
+        count[places] = np.where(young, 0, window)
+        why[places[young]] = "the series is too young"
     fired = np.nan_to_num(effect, nan=0.0) > policy.max_missing_share
     none = np.full(len(days), np.nan)
     return Judged("completeness", name, "share", policy.max_missing_share, effect, none, none, fired, why, count)
@@ -158,17 +156,12 @@ def _completeness(name: str, source: Observed, days: Dates, settings: Settings, 
 def _range(name: str, source: Observed, days: Dates, settings: Settings) -> Judged:
     """Distance of the newest value from the plausible range of its series, 0 inside."""
     low, high = settings.series[name].range
-    effect = np.full(len(days), np.nan)
-    why = np.full(len(days), "", dtype=object)
-
-    def outside(known: Known, length: int, i: int) -> None:
-        if not length:
-            why[i] = "no value is known"
-            return
-        value = known.values[length - 1]
-        effect[i] = max(low - value, value - high, 0.0)
-
-    _each_day(source, days, outside)
+    effect, why, _ = _nothing(days)
+    for places, known, lengths in source.groups(as_of_instants(days)):
+        some = lengths > 0
+        why[places[~some]] = "no value is known"
+        value = known.values[lengths[some] - 1]
+        effect[places[some]] = np.maximum(np.maximum(low - value, value - high), 0.0)
     fired = np.nan_to_num(effect, nan=0.0) > 0.0
     none, ones = np.full(len(days), np.nan), np.ones(len(days), dtype=np.int64)
     return Judged("range", name, source.unit, 0.0, effect, none, none, fired, why, ones)
@@ -176,29 +169,28 @@ def _range(name: str, source: Observed, days: Dates, settings: Settings) -> Judg
 
 def _correlation(frames: Frames, name: str, days: Dates, policy: DataMonitorSettings, tests: int) -> Judged:
     """Change of a series' correlation with the price: the newest window against the longer one before it."""
-    effect, low, high = (np.full(len(days), np.nan) for _ in range(3))
-    why = np.full(len(days), "", dtype=object)
-    count = np.zeros(len(days), dtype=np.int64)
+    effect, why, count = _nothing(days)
+    low, high = np.full(len(days), np.nan), np.full(len(days), np.nan)
     limit = _normal_quantile(1.0 - policy.correlation_p_value / max(tests, 1) / 2.0)
     fired = np.zeros(len(days), dtype=bool)
-    for at, common, known in _common(frames, [name], days):
+    need = policy.recent_obs + policy.baseline_obs
+    for places, ends, known in _common(frames, [name], days):
         # Only the windows of the days asked for; each window's numbers are the same whatever stands around it.
-        need = policy.recent_obs + policy.baseline_obs
-        first = max(min((place for _, place in at), default=0) - need - 1, 0)
+        first = max(int(ends.min()) - need - 1, 0)
         recent, before = _two_links(known[0][first:], known[1][first:], policy)
-        for i, place in at:
-            j = place - 1 - first  # return j ends on common date j + 1
-            if j < 0 or not np.isfinite(before.z[j]):
-                why[i] = f"fewer than {policy.recent_obs + policy.baseline_obs} common returns"
-                continue
-            gap = recent.z[j] - before.z[j]
-            error = float(np.hypot(recent.z_error[j], before.z_error[j]))
-            effect[i] = recent.correlation[j] - before.correlation[j]
-            low[i], high[i] = np.tanh(gap - 1.96 * error), np.tanh(gap + 1.96 * error)
-            low[i], high[i] = min(low[i], effect[i]), max(high[i], effect[i])
-            fired[i] = abs(gap) > limit * error and abs(effect[i]) >= policy.min_correlation_change
-            count[i] = policy.recent_obs + policy.baseline_obs
-        del common
+        at = ends - 1 - first  # return j ends on common date j + 1
+        inside = np.maximum(at, 0)
+        enough = (at >= 0) & np.isfinite(before.z[inside]) if len(before.z) else np.zeros(len(at), dtype=bool)
+        why[places[~enough]] = f"fewer than {need} common returns"
+        places, inside = places[enough], inside[enough]
+        gap = recent.z[inside] - before.z[inside]
+        error = np.hypot(recent.z_error[inside], before.z_error[inside])
+        change = recent.correlation[inside] - before.correlation[inside]
+        effect[places] = change
+        low[places] = np.minimum(np.tanh(gap - 1.96 * error), change)
+        high[places] = np.maximum(np.tanh(gap + 1.96 * error), change)
+        fired[places] = (np.abs(gap) > limit * error) & (np.abs(change) >= policy.min_correlation_change)
+        count[places] = need
     return Judged("correlation_change", name, "correlation", policy.min_correlation_change, effect, low, high, fired,
                   why, count)  # fmt: skip
 
@@ -208,26 +200,26 @@ def _importance(frames: Frames, names: Sequence[str], days: Dates, policy: DataM
 
     A series' importance is the absolute coefficient of its standardised return in a regression of the price's.
     """
-    effect = np.full(len(days), np.nan)
-    why = np.full(len(days), "", dtype=object)
-    count = np.zeros(len(days), dtype=np.int64)
+    effect, why, count = _nothing(days)
     recent, before = 2 * policy.recent_obs, policy.baseline_obs
-    for chosen, places in _old_enough(frames, names, days, recent + before + _MARGIN).items():
+    need = recent + before
+    for chosen, group in _old_enough(frames, names, days, need + _MARGIN).items():
         if len(chosen) < 2:
-            why[places] = f"fewer than two series with {recent + before} returns"
+            why[group] = f"fewer than two series with {need} returns"
             continue
-        for at, _, returns in _common(frames, chosen, days[places]):
-            for local, place in at:
-                i = places[local]
-                if place < recent + before:
-                    why[i] = f"fewer than {recent + before} common returns"
-                    continue
-                window = np.column_stack([column[place - recent - before : place] for column in returns])
-                new, old = _shares(window[before:]), _shares(window[:before])
-                if new is None or old is None:
-                    why[i] = "a series does not move"
-                    continue
-                effect[i], count[i] = 0.5 * float(np.abs(new - old).sum()), recent + before
+        for local, ends, returns in _common(frames, chosen, days[group]):
+            places, enough = group[local], ends >= need
+            why[places[~enough]] = f"fewer than {need} common returns"
+            places, ends = places[enough], ends[enough]
+            if not len(places):
+                continue
+            windows = np.lib.stride_tricks.sliding_window_view(np.stack(returns), need, axis=1)
+            for rows in np.array_split(np.arange(len(places)), -(-len(places) // _ROWS)):
+                window = np.ascontiguousarray(windows[:, ends[rows] - need].swapaxes(0, 1))
+                moved = np.abs(_shares(window[..., before:]) - _shares(window[..., :before]))
+                effect[places[rows]] = 0.5 * moved.sum(axis=1)
+            count[places] = np.where(np.isfinite(effect[places]), need, 0)
+            why[places[~np.isfinite(effect[places])]] = "a series does not move"
     fired = np.nan_to_num(effect, nan=0.0) > policy.importance_distance
     none = np.full(len(days), np.nan)
     return Judged("importance_drift", "all", "share", policy.importance_distance, effect, none, none, fired, why, count)
@@ -248,16 +240,18 @@ def _old_enough(frames: Frames, names: Sequence[str], days: Dates, need: int) ->
     return {chosen: np.array(places, dtype=np.int64) for chosen, places in groups.items()}
 
 
-def _shares(window: Floats) -> Floats | None:
-    spread = window.std(axis=0)
-    if not (spread > 1e-12).all():
-        return None
-    z = (window - window.mean(axis=0)) / spread
-    x, y = z[:, 1:], z[:, 0]
+def _shares(windows: Floats) -> Floats:
+    """Return the importance share of each series but the first, windows (m, series, w); NaN where one is flat."""
+    spread = windows.std(axis=2, keepdims=True)
+    flat = ~(spread > 1e-12).all(axis=(1, 2))
+    z = (windows - windows.mean(axis=2, keepdims=True)) / np.where(spread > 1e-12, spread, 1.0)
+    both = z @ z.swapaxes(1, 2) / windows.shape[2]
     # A little ridge: drivers such as two copper prices are nearly the same series.
-    weights = np.abs(np.linalg.solve(x.T @ x / len(x) + 0.1 * np.eye(x.shape[1]), x.T @ y / len(x)))
-    total = weights.sum()
-    return np.asarray(weights / total) if total > 0 else None
+    ridge = both[:, 1:, 1:] + 0.1 * np.eye(windows.shape[1] - 1)
+    weights = np.abs(np.linalg.solve(ridge, both[:, 1:, :1])[..., 0])
+    total = weights.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(flat[:, None] | (total <= 0), np.nan, weights / total))
 
 
 def _two_links(x: Floats, y: Floats, policy: DataMonitorSettings) -> tuple[Link, Link]:
@@ -272,8 +266,8 @@ def _two_links(x: Floats, y: Floats, policy: DataMonitorSettings) -> tuple[Link,
     return recent, Link(*shifted)
 
 
-def _common(frames: Frames, names: Sequence[str], days: Dates) -> Any:
-    """Yield groups of days with the returns on dates that price and series share, and each day's last one.
+def _common(frames: Frames, names: Sequence[str], days: Dates) -> Iterator[tuple[Ints, Ints, list[Floats]]]:
+    """Yield groups of days, how many common returns each knows, and the returns on dates price and series share.
 
     Days whose knowledge is a prefix of the newest one's share one group.
     """
@@ -281,10 +275,10 @@ def _common(frames: Frames, names: Sequence[str], days: Dates) -> Any:
     instants = as_of_instants(days)
     lengths = np.stack([source.prefixes(instants) for source in sources])
     whole = (lengths >= 0).all(axis=0)
-    groups: list[tuple[Any, np.datetime64, Ints | None]] = []
+    groups: list[tuple[Ints, np.datetime64, Ints | None]] = []
     if whole.any():
-        groups.append((np.flatnonzero(whole), instants[-1], lengths))
-    groups += [(np.array([i]), instants[i], None) for i in np.flatnonzero(~whole)]
+        groups.append((np.flatnonzero(whole).astype(np.int64), instants[-1], lengths))
+    groups += [(np.array([i], dtype=np.int64), instants[i], None) for i in np.flatnonzero(~whole)]
     for places, instant, prefix in groups:
         known = [source.at(instant) for source in sources]
         common = known[0].dates
@@ -295,28 +289,18 @@ def _common(frames: Frames, names: Sequence[str], days: Dates) -> Any:
             here = np.searchsorted(item.dates, common)
             with np.errstate(divide="ignore", invalid="ignore"):
                 returns.append(np.nan_to_num(np.diff(np.log(item.values[here])), posinf=0.0, neginf=0.0))
-        at = []
-        for i in places:
-            counts = [int(prefix[k, i]) if prefix is not None else len(item) for k, item in enumerate(known)]
-            if min(counts) == 0:
-                at.append((int(i), 0))
-                continue
-            last = min(item.dates[count - 1] for item, count in zip(known, counts, strict=True))
-            at.append((int(i), max(int(np.searchsorted(common, last, side="right")) - 1, 0)))
-        yield at, common, returns
+        last = np.full(len(places), np.datetime64("9999-12-31", "D"))
+        for k, item in enumerate(known):
+            counts = prefix[k, places] if prefix is not None else np.full(len(places), len(item))
+            before_all = np.datetime64("0001-01-01", "D")
+            own = item.dates[np.maximum(counts - 1, 0)] if len(item) else np.full(len(places), before_all)
+            last = np.minimum(last, np.where(counts > 0, own, before_all))
+        yield places, np.maximum(np.searchsorted(common, last, side="right") - 1, 0).astype(np.int64), returns
 
 
-def _each_day(source: Observed, days: Dates, look: Any) -> None:
-    """Call ``look(known, length, i)`` for each day: the values known and how many of them count."""
-    instants = as_of_instants(days)
-    lengths = source.prefixes(instants)
-    newest = source.at(instants[-1]) if len(days) else None
-    for i, length in enumerate(lengths.tolist()):
-        if length >= 0 and newest is not None:
-            look(newest, length, i)
-        else:
-            own = source.at(instants[i])
-            look(own, len(own), i)
+def _nothing(days: Dates) -> tuple[Floats, npt.NDArray[np.object_], Ints]:
+    """Return effect, reasons and counts of days before anything is told of them."""
+    return np.full(len(days), np.nan), np.full(len(days), "", dtype=object), np.zeros(len(days), dtype=np.int64)
 
 
 def _normal_quantile(p: float) -> float:

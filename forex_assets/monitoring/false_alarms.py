@@ -7,7 +7,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from forex_assets.errors import DataError
 from forex_assets.monitoring.alarms import Rate
@@ -15,8 +15,12 @@ from forex_assets.monitoring.alarms import Rate
 FILE = "alarm_rates.csv"
 COLUMNS = (
     "profile", "null", "monitor", "rule", "subject", "describes", "years", "alarms", "per_year", "low", "high",
-    "unknown_share",
+    "unknown_share", "seed", "nominal_per_year",
 )  # fmt: skip
+
+
+#: Profile, null, monitor, rule, subject.
+RateKey: TypeAlias = tuple[str, str, str, str, str]
 
 
 class WorstRate(NamedTuple):
@@ -28,13 +32,25 @@ class WorstRate(NamedTuple):
     null: str
 
 
-def write_rates(rates: Sequence[Rate], path: str) -> None:
-    """Write measured rates as CSV."""
+def write_rates(rates: Sequence[Rate], path: str, *, seed: int, nominal: Mapping[RateKey, float]) -> None:
+    """Write measured rates as CSV.
+
+    Parameters
+    ----------
+    rates, path:
+        What was measured, and where to.
+    seed:
+        Seed of the paths they were measured on; not the one that chose the limits.
+    nominal:
+        (profile, null, monitor, rule, subject) → alarms a year on the paths that chose the limits; empty in the file
+        where none is known.
+    """
     with Path(path).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for rate in rates:
-            row = [getattr(rate, name) for name in COLUMNS]
+            expected = nominal.get((rate.profile, rate.null, rate.monitor, rate.rule, rate.subject))
+            row = [getattr(rate, name) for name in COLUMNS[:-2]] + [seed, "" if expected is None else expected]
             writer.writerow([f"{value:.4f}" if isinstance(value, float) else value for value in row])
 
 

@@ -8,6 +8,7 @@ computed forward through time can be read off at that prefix; any other day is c
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -118,6 +119,20 @@ class Observed:
                 mark(later[1:][late], available[late])
         lengths[np.cumsum(broken[:-1]) > 0] = -1
         return lengths
+
+    def groups(self, instants: Dates) -> Iterator[tuple[Ints, Known, Ints]]:
+        """Yield groups of instants with what is known of the series and how many of its values each instant knows.
+
+        All instants whose knowledge is a prefix of the last one's are one group; every other is alone. ``instants``
+        must grow.
+        """
+        lengths = self.prefixes(instants)
+        whole = np.flatnonzero(lengths >= 0).astype(np.int64)
+        if len(whole):
+            yield whole, self.at(instants[-1]), lengths[whole]
+        for i in np.flatnonzero(lengths < 0):
+            own = self.at(instants[i])
+            yield np.array([i], dtype=np.int64), own, np.array([len(own)], dtype=np.int64)
 
     def _rows_at(self, instant: np.datetime64) -> Ints:
         good = np.flatnonzero((self.available <= instant) & ~(self.withdrawn <= instant))

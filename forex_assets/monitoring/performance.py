@@ -22,11 +22,12 @@ from forex_assets.monitoring.finding import Finding, Severity
 from forex_assets.monitoring.frames import Frames, Scored
 from forex_assets.monitoring.readings import Reading, no_reason, tabulate
 from forex_assets.monitoring.registry import Monitor, Profile
-from forex_assets.monitoring.volatility import log_ratio, surprise
+from forex_assets.monitoring.volatility import surprise
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from forex_assets.clock import BusinessCalendar
     from forex_assets.settings import Settings
     from forex_assets.settings.monitoring import PerformancePolicy
 
@@ -57,13 +58,21 @@ class DegradationReport:
 
 def readings(frames: Frames, days: Dates, settings: Settings, profile: Profile) -> list[Reading]:
     """Return every rule's reading over days."""
-    if profile == "classic":
-        return [_classic_reading(frames, name, days, settings) for name in frames.horizons]
-    policy = settings.recommended.performance
     out: list[Reading] = []
     for name in frames.horizons:
-        out.extend(_horizon_readings(frames, name, days, policy))
-    return [*out, _volatility_reading(frames, days, policy)]
+        out.extend(score_readings(name, frames.scored.get(name), frames.calendar, days, settings, profile))
+    if profile == "classic":
+        return out
+    return [*out, _volatility_reading(frames, days, settings.recommended.performance)]
+
+
+def score_readings(
+    name: str, scored: Scored | None, calendar: BusinessCalendar, days: Dates, settings: Settings, profile: Profile
+) -> list[Reading]:
+    """Return the readings of one horizon's matured forecasts over days."""
+    if profile == "classic":
+        return [_classic_reading(name, scored, days, settings)]
+    return _horizon_readings(name, scored, calendar, days, settings.recommended.performance)
 
 
 def judge(frames: Frames, as_of: dt.date, settings: Settings, profile: Profile) -> tuple[Finding, ...]:
@@ -87,9 +96,10 @@ def statistics(scored: Scored, policy: PerformancePolicy) -> Alarms:
     return alarms(scored, policy.horizons[scored.horizon], policy)
 
 
-def _horizon_readings(frames: Frames, name: str, days: Dates, policy: PerformancePolicy) -> list[Reading]:
+def _horizon_readings(
+    name: str, scored: Scored | None, calendar: BusinessCalendar, days: Dates, policy: PerformancePolicy
+) -> list[Reading]:
     limits = policy.horizons.get(name)
-    scored = frames.scored.get(name)
     if limits is None or scored is None:
         why = no_reason(len(days))
         why[:] = (
@@ -99,7 +109,7 @@ def _horizon_readings(frames: Frames, name: str, days: Dates, policy: Performanc
         return [Reading(rule, name, unit, nothing, INFINITE, -INFINITE, why) for rule, unit in HORIZON_RULES]
     found = statistics(scored, policy)
     last = np.searchsorted(scored.matured_on, days, side="right") - 1
-    why = _why_unknown(frames, scored, last, days, found.missing, limits.window_forecasts, policy)
+    why = _why_unknown(calendar, scored, last, days, found.missing, limits.window_forecasts, policy)
     place = np.maximum(last, 0)
     bias_limit = limits.bias_standard_errors * math.sqrt(overlap_variance(limits.window_forecasts, scored.steps))
     sides = {
@@ -115,7 +125,7 @@ def _horizon_readings(frames: Frames, name: str, days: Dates, policy: Performanc
 
 
 def _why_unknown(
-    frames: Frames,
+    calendar: BusinessCalendar,
     scored: Scored,
     last: npt.NDArray[np.int64],
     days: Dates,
@@ -127,42 +137,36 @@ def _why_unknown(
     why = no_reason(len(days))
     have = last + 1
     place = np.maximum(last, 0)
-    age = frames.calendar.count(np.minimum(scored.matured_on[place], days), days)
-    for i in range(len(days)):
-        if have[i] < window:
-            why[i] = f"{have[i]} of the {window} matured forecasts it needs"
-        elif age[i] > policy.max_age_business_days:
-            why[i] = (
-                f"no forecast has matured for {age[i]} business days; the newest did on {scored.matured_on[last[i]]}"
-            )
-        elif missing[last[i]] > policy.max_missing_share:
-            why[i] = f"{missing[last[i]]:.0%} of the window's forecasts have no usable score"
+    age = calendar.count(np.minimum(scored.matured_on[place], days), days)
+    few = have < window
+    old = ~few & (age > policy.max_age_business_days)
+    gaps = ~few & ~old & (missing[place] > policy.max_missing_share)
+    for i in np.flatnonzero(few):
+        why[i] = f"{have[i]} of the {window} matured forecasts it needs"
+    for i in np.flatnonzero(old):
+        why[i] = f"no forecast has matured for {age[i]} business days; the newest did on {scored.matured_on[last[i]]}"
+    for i in np.flatnonzero(gaps):
+        why[i] = f"{missing[last[i]]:.0%} of the window's forecasts have no usable score"
     return why
 
 
 def _volatility_reading(frames: Frames, days: Dates, policy: PerformancePolicy) -> Reading:
     rule, unit = "volatility", "log evidence"
     effect, why = np.full(len(days), np.nan), no_reason(len(days))
-    instants = as_of_instants(days)
-    known = frames.target.prefixes(instants)
-    newest = frames.target.at(instants[-1]) if len(days) else None
-    whole = None if newest is None else volatility_statistics(newest.values, policy)
-    for i, length in enumerate(known):
-        if length < 0 or newest is None or whole is None:
-            part = frames.target.at(instants[i])
-            values, dates = volatility_statistics(part.values, policy), part.dates
-        else:
-            values, dates = whole[: max(int(length) - 1, 0)], newest.dates[:length]
-        if not len(dates):
-            why[i] = "no price is known"
-            continue
-        age = int(frames.calendar.count(dates[-1:], days[i : i + 1])[0]) if dates[-1] < days[i] else 0
-        if age > policy.max_age_business_days:
-            why[i] = f"the newest price is {age} business days old"
-        elif not len(values) or not np.isfinite(values[-1]):
-            why[i] = f"{len(dates)} prices are too few, or do not move"
-        else:
-            effect[i] = values[-1]
+    for places, known, lengths in frames.target.groups(as_of_instants(days)):
+        found = np.concatenate([[np.nan], volatility_statistics(known.values, policy)])  # one a price
+        some = lengths > 0
+        why[places[~some]] = "no price is known"
+        places, lengths = places[some], lengths[some]
+        newest = np.minimum(known.dates[lengths - 1], days[places])
+        age = frames.calendar.count(newest, days[places])
+        for i, days_old in zip(places, age, strict=True):
+            if days_old > policy.max_age_business_days:
+                why[i] = f"the newest price is {days_old} business days old"
+        effect[places] = found[lengths - 1]
+        for i in np.flatnonzero(~np.isfinite(effect[places]) & (why[places] == "")):
+            why[places[i]] = f"{lengths[i]} prices are too few, or do not move"
+    effect[why != ""] = np.nan
     return Reading(rule, frames.target.name, unit, effect, policy.volatility.surprise_log_evidence, -INFINITE, why)
 
 
@@ -173,22 +177,16 @@ def volatility_statistics(prices: Floats, policy: PerformancePolicy) -> Floats:
     returns = np.where(np.isfinite(returns), returns, 0.0)
     out = surprise(returns, policy.volatility)
     moved = np.cumsum(returns != 0.0)
-    window = policy.volatility.short_obs
+    window = policy.volatility.still_obs
     still = np.zeros(len(returns), dtype=bool)
     still[window:] = moved[window:] == moved[:-window]
     return np.where(still, np.nan, out)
 
 
-def volatility_ratio(prices: Floats, policy: PerformancePolicy) -> Floats:
-    """Return the plain log ratio of two windows after each return: the alternative for constant volatility."""
-    return log_ratio(np.diff(np.log(prices)), policy.volatility)
-
-
-def _classic_reading(frames: Frames, name: str, days: Dates, settings: Settings) -> Reading:
+def _classic_reading(name: str, scored: Scored | None, days: Dates, settings: Settings) -> Reading:
     """Fire where the classic status is DEGRADED or CRITICAL; its effect is the worst of the three changes."""
     limit = settings.classic.performance.degraded_share
     why, effect = no_reason(len(days)), np.full(len(days), np.nan)
-    scored = frames.scored.get(name)
     if scored is None:
         why[:] = f"no {name} forecast has matured"
         return Reading("classic_degradation", name, "share of RMSE", effect, limit, -INFINITE, why)

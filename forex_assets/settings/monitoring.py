@@ -36,11 +36,13 @@ class EvidencePolicy(Strict):
 
 
 class VolatilityAlarm(Strict):
-    """The volatility alarm: surprises beyond what clustering explains, or a plain ratio of two windows.
+    """The volatility alarm: returns louder than a filter of clustering volatility expects.
 
-    ``surprise`` sums the evidence that returns are ``louder_factor`` times what a filter of the given reaction and
-    persistence expects; its threshold is for the GARCH-t null. ``ratio`` compares two windows; its threshold is for a
-    walk of constant volatility and far too low for a real market.
+    The evidence is a log sum of likelihood ratios over starts within the last ``lookback_obs`` returns, each against
+    returns ``louder_factor`` times as large; ``freedom`` is that of Student's t. ``surprise_log_evidence`` is the limit
+    in force, chosen in the world of clustering volatility; ``walk_log_evidence`` has the same rate of false alarms in a
+    walk of constant volatility, and would cry wolf on any real market. A price that has not moved for ``still_obs``
+    returns is unknown.
     """
 
     reaction: Probability
@@ -48,10 +50,10 @@ class VolatilityAlarm(Strict):
     long_run_half_life_obs: Positive
     louder_factor: Annotated[float, Field(gt=1, le=10, strict=True)]
     freedom: Annotated[float, Field(gt=2, strict=True)]
+    lookback_obs: Annotated[int, Field(ge=5, le=250, strict=True)]
     surprise_log_evidence: Positive
-    short_obs: Annotated[int, Field(ge=5, strict=True)]
-    long_obs: Annotated[int, Field(ge=60, strict=True)]
-    ratio_log: Annotated[float, Field(gt=0, lt=3, strict=True)]
+    walk_log_evidence: Positive
+    still_obs: Annotated[int, Field(ge=5, strict=True)]
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -60,8 +62,11 @@ class VolatilityAlarm(Strict):
                 f"reaction ({self.reaction}) + persistence ({self.persistence}) must be below 1, or there is no "
                 "long-run volatility"
             )
-        if not self.short_obs < self.long_obs:
-            raise ValueError(f"short_obs ({self.short_obs}) must be below long_obs ({self.long_obs})")
+        if not self.walk_log_evidence < self.surprise_log_evidence:
+            raise ValueError(
+                f"walk_log_evidence ({self.walk_log_evidence}) must be below surprise_log_evidence "
+                f"({self.surprise_log_evidence}): clustering volatility looks louder than a walk"
+            )
         return self
 
 
@@ -86,6 +91,24 @@ class PerformancePolicy(Strict):
     max_age_business_days: PositiveInt
     quiet_business_days: PositiveInt
     unknown_allowance_business_days: PositiveInt
+
+
+class AlarmTable(Strict):
+    """How the profile's limits were chosen and their rates measured: seeds, length and number of simulated paths."""
+
+    calibration_seed: Annotated[int, Field(ge=0, strict=True)]
+    reporting_seed: Annotated[int, Field(ge=0, strict=True)]
+    years: Annotated[int, Field(ge=5, le=60, strict=True)]
+    paths: Annotated[int, Field(ge=1, strict=True)]
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.calibration_seed == self.reporting_seed:
+            raise ValueError(
+                f"reporting_seed ({self.reporting_seed}) must differ from calibration_seed: rates measured on the "
+                "paths that chose the limits are too good"
+            )
+        return self
 
 
 class ClassicPerformancePolicy(Strict):

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from forex_assets.settings.fields import Positive, Strict
 from forex_assets.settings.monitoring import (
+    AlarmTable,
     ClassicDriftPolicy,
     ClassicPerformancePolicy,
     DriftPolicy,
@@ -49,6 +50,7 @@ class RecommendedProfile(Strict):
     coverage: CoverageBand
     bias: BiasBand
     min_effective_n: Positive
+    alarm_table: AlarmTable
     performance: PerformancePolicy
     drift: DriftPolicy
     regimes: RegimePolicy

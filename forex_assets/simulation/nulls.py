@@ -19,6 +19,7 @@ from forex_assets.clock import SANTIAGO, BusinessCalendar, calendar_for, to_utc
 from forex_assets.errors import ValidationError
 from forex_assets.evaluation.scores import score_rows
 from forex_assets.levels import QUANTILE_COLUMNS
+from forex_assets.simulation.drivers import driver_levels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,11 +31,7 @@ Dates = npt.NDArray[np.datetime64]
 BUSINESS_DAYS_A_YEAR = 252
 NULLS = ("walk_t5", "garch_t", "clp_blocks", "ecb_pairs")
 SIGMA_DAILY = 0.006
-#: Same-day correlation of copper with USD/CLP, as measured on COMEX.
-COPPER_LINK = -0.36
-COPPER_SIGMA_DAILY = 0.015
 MEAN_BLOCK = 250
-DRIVERS = ("copper_comex", "dxy", "vix")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +46,8 @@ class NullPath:
         Business days, shape (n,).
     returns:
         Log return that ends at each date, shape (n,); the first is 0.
-    driver_returns:
-        Driver → its moves on the same dates.
+    drivers:
+        Driver → its level on the same dates.
     calendar:
         Calendar of the dates.
     """
@@ -58,7 +55,7 @@ class NullPath:
     name: str
     dates: Dates
     returns: Floats
-    driver_returns: Mapping[str, Floats]
+    drivers: Mapping[str, Floats]
     calendar: BusinessCalendar
 
     @property
@@ -106,7 +103,7 @@ def null_paths(null: str, *, years: int, paths: int, seed: int) -> Iterator[Null
             assert source is not None  # nosec B101
             returns = source[_block_index(rng, n, len(source))]
         returns[0] = 0.0
-        yield NullPath(f"{null}/{i}", dates, returns, _drivers(rng, returns), calendar)
+        yield NullPath(f"{null}/{i}", dates, returns, driver_levels(rng, returns), calendar)
 
 
 def _garch_returns(rng: np.random.Generator, n: int) -> Floats:
@@ -133,15 +130,6 @@ def _block_index(rng: np.random.Generator, n: int, length: int) -> npt.NDArray[n
     return np.asarray((start[began] + np.arange(n) - began) % length, dtype=np.int64)
 
 
-def _drivers(rng: np.random.Generator, returns: Floats) -> dict[str, Floats]:
-    """Return driver moves: copper with its link to the price, the others on their own."""
-    n = len(returns)
-    scale = returns / max(float(returns.std()), 1e-12)
-    noise = rng.standard_t(5, size=(3, n)) * np.sqrt(3 / 5)
-    copper = COPPER_LINK * scale + np.sqrt(1 - COPPER_LINK**2) * noise[0]
-    return {"copper_comex": COPPER_SIGMA_DAILY * copper, "dxy": 0.004 * noise[1], "vix": 0.06 * noise[2]}
-
-
 def _ecb_paths(seed: int) -> Iterator[NullPath]:
     from forex_assets.forecasting.panel.prices import CURRENCIES, ecb_price_history
 
@@ -149,9 +137,8 @@ def _ecb_paths(seed: int) -> Iterator[NullPath]:
         history = ecb_price_history(currency)
         rng = np.random.default_rng([seed, 99, len(history)])
         returns = np.diff(np.log(history.value), prepend=np.log(history.value[0]))
-        yield NullPath(
-            f"ecb_pairs/{currency.lower()}", history.event_date, returns, _drivers(rng, returns), history.calendar
-        )
+        drivers = driver_levels(rng, returns)
+        yield NullPath(f"ecb_pairs/{currency.lower()}", history.event_date, returns, drivers, history.calendar)
 
 
 def price_history(path: NullPath) -> PriceHistory:

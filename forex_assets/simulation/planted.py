@@ -1,19 +1,16 @@
-"""Planted faults in the scores of matured forecasts, and in the prices they are made from.
+"""Faults planted into forecasts that have matured: intervals of the wrong width, a centre that is off.
 
-A fault is planted again and again along one long path: ``active`` matured forecasts with it, ``rest`` without. So one
-pass of a monitor over the path gives many independent trials. Shared by the alarm table and by later rehearsals.
+Shared by the alarm table and by later rehearsals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from forex_assets.errors import ValidationError
 from forex_assets.evaluation.scores import implied_sigma, score_rows
 from forex_assets.levels import QUANTILE_COLUMNS
 
@@ -21,40 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 MEDIAN = QUANTILE_COLUMNS.index("q500")
 Plant = Callable[[Floats, Floats], tuple[Floats, Floats]]
-
-
-@dataclass(frozen=True, slots=True)
-class Episodes:
-    """Where a fault is switched on: positions ``start[i]`` up to, not including, ``start[i] + length``."""
-
-    start: Ints
-    length: int
-
-    def mask(self, n: int) -> npt.NDArray[np.bool_]:
-        """Return which of n positions have the fault."""
-        out = np.zeros(n, dtype=bool)
-        for start in self.start:
-            out[start : start + self.length] = True
-        return out
-
-
-def episodes(n: int, *, burn_in: int, active: int, rest: int) -> Episodes:
-    """Return as many episodes as fit into n positions: after ``burn_in``, each followed by ``rest`` without fault.
-
-    Raises
-    ------
-    ValidationError
-        When not one fits.
-    """
-    start = np.arange(burn_in, n - active, active + rest, dtype=np.int64)
-    if not len(start):
-        raise ValidationError(
-            f"No episode of {active} after {burn_in} fits into {n} positions.", remedy="simulate a longer path."
-        )
-    return Episodes(start, active)
 
 
 def width_times(factor: float) -> Plant:
@@ -105,21 +70,17 @@ def planted_scores(rows: pd.DataFrame, plant: Plant, where: npt.NDArray[np.bool_
     where:
         Which rows, shape (n,).
     """
-    mean = rows["mean"].to_numpy(dtype=np.float64).copy()
-    quantiles = rows[list(QUANTILE_COLUMNS)].to_numpy(dtype=np.float64).copy()
-    mean[where], quantiles[where] = plant(mean[where], quantiles[where])
-    scores = score_rows(mean, quantiles, rows["actual"].to_numpy(dtype=np.float64))
-    out = rows.assign(mean=mean, **{name: quantiles[:, i] for i, name in enumerate(QUANTILE_COLUMNS)})
-    return out.assign(**{name: values for name, values in scores.items() if name in rows.columns})
-
-
-def trials(fired: npt.NDArray[np.bool_], where: Episodes, within: int) -> Iterator[float]:
-    """Yield, for each episode, how many positions after its start it was found; NaN when not found in time.
-
-    Episodes that begin while the alarm is up already tell nothing and are left out.
-    """
-    for start in where.start:
-        if start and fired[start - 1]:
-            continue
-        hit = np.flatnonzero(fired[start : start + within])
-        yield float(hit[0]) if len(hit) else float("nan")
+    at = np.flatnonzero(where)
+    chosen = rows.iloc[at]
+    mean, quantiles = plant(
+        chosen["mean"].to_numpy(dtype=np.float64).copy(), chosen[list(QUANTILE_COLUMNS)].to_numpy(dtype=np.float64)
+    )
+    new = dict(zip(QUANTILE_COLUMNS, quantiles.T, strict=True)) | {"mean": mean}
+    new |= score_rows(mean, quantiles, chosen["actual"].to_numpy(dtype=np.float64))
+    made = {}
+    for name, values in new.items():
+        if name in rows.columns:
+            column = rows[name].to_numpy(dtype=np.float64).copy()
+            column[at] = values
+            made[name] = column
+    return rows.assign(**made)

@@ -185,7 +185,7 @@ def test_the_monitors_read_what_was_calibrated() -> None:
     assert stricter.recommended.regimes.copper.on_sigma == made.regime_detection.copper_shock_sigma.value  # type: ignore[union-attr]
 
 
-@pytest.mark.capability("B17")
+@pytest.mark.capability("B17", "J05")
 @pytest.mark.parametrize(
     ("change", "told"),
     [

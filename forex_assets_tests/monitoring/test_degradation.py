@@ -18,7 +18,7 @@ from forex_assets.monitoring.alarms import frames_of
 from forex_assets.monitoring.degradation import beyond_benchmark, evidence, overlap_variance, rolling_sum
 from forex_assets.monitoring.frames import SCORE_COLUMNS, Frames
 from forex_assets.monitoring.registry import judge_day
-from forex_assets.monitoring.volatility import log_ratio, surprise
+from forex_assets.monitoring.volatility import surprise
 from forex_assets.simulation.planted import Plant, bias_of, crps_up, planted_scores, width_times
 from forex_assets_tests.monitoring.scored import matured, path, quiet_frames, scored_of, settings
 
@@ -242,6 +242,39 @@ def test_volatility_twice_as_high_is_a_surprise_and_clustering_is_not() -> None:
     quiet, loud = surprise(returns, POLICY.volatility), returns.copy()
     loud[1400:] *= 2
     assert np.isnan(quiet[:250]).all()
-    assert np.nanmax(surprise(loud, POLICY.volatility)[1400:1430]) > POLICY.volatility.surprise_log_evidence
-    assert np.nanmax(log_ratio(loud, POLICY.volatility)[1400:1430]) > POLICY.volatility.ratio_log
+    assert np.nanmax(quiet) < POLICY.volatility.surprise_log_evidence
+    assert np.nanmax(surprise(loud, POLICY.volatility)[1400:1430]) > POLICY.volatility.walk_log_evidence
     assert set(SCORE_COLUMNS) <= set(quiet_frames().scores.columns)
+
+
+def test_the_evidence_of_louder_returns_is_the_sum_over_every_start() -> None:
+    """A slow plain twin: each start's likelihood ratio by its own recursion."""
+    alarm = POLICY.volatility.model_copy(update={"lookback_obs": 7})
+    returns = 0.006 * np.random.default_rng(6).standard_t(5, 330)
+    found = surprise(returns, alarm)
+    half, rest = 0.5 ** (1 / alarm.long_run_half_life_obs), 1 - alarm.reaction - alarm.persistence
+    level = usual = float(np.mean(returns[:250] ** 2))
+    expected, levels = [], []
+    for r in returns:
+        expected.append(usual)
+        levels.append(level)
+        level += (1 - half) * (min(r * r, 16 * level) - level)
+        usual = rest * level + alarm.reaction * r * r + alarm.persistence * usual
+
+    def density(r: float, variance: float) -> float:
+        nu = alarm.freedom
+        return -0.5 * math.log(variance) - (nu + 1) / 2 * math.log1p(r * r / (variance * (nu - 2)))
+
+    for t in (260, 299, 329):
+        ratios = []
+        for start in range(t - 6, t + 1):
+            variance, gain = alarm.louder_factor**2 * expected[start], 0.0
+            for i in range(start, t + 1):
+                gain += density(returns[i], variance) - density(returns[i], expected[i])
+                variance = (
+                    rest * alarm.louder_factor**2 * levels[start]
+                    + alarm.reaction * returns[i] ** 2
+                    + alarm.persistence * variance
+                )
+            ratios.append(math.exp(gain))
+        assert found[t] == pytest.approx(math.log(sum(ratios)), abs=1e-9)

@@ -109,6 +109,19 @@ def test_the_correlation_break_needs_sixty_common_points() -> None:
     assert len(common) == 100
 
 
+@pytest.mark.capability("B07", "B17")
+def test_five_step_changes_of_copper_and_price_worked_by_hand() -> None:
+    dates = sessions(120)
+    price, copper = prices(t_returns(np.random.default_rng(2), 120)), np.full(120, 4.0)
+    price[-6], price[-1] = 900.0, 927.0  # +3% in five steps
+    copper[-1] = 3.7  # -7.5%
+    drivers = {"copper_comex": series("copper_comex", dates, copper, "USD per lb")}
+    market = frames(series("usdclp_close", dates, price), drivers)
+    row = regime.regimes(market, dates[-1:], settings(), "classic").iloc[0]
+    assert row["price_change"] == pytest.approx(0.03)
+    assert row["copper_change"] == pytest.approx(-0.075)
+
+
 @pytest.mark.capability("K13", "K14")
 def test_proximity_is_the_third_tuesday_seen_from_as_of() -> None:
     days = np.array(["2025-01-18", "2025-01-21", "2025-01-22"], dtype="datetime64[D]")
