@@ -1,6 +1,7 @@
-"""How often the gate promotes at which level: the levels of `alpha_by_opening` are chosen from this table.
+r"""How often the gate promotes at which level: the levels of `alpha_by_opening` are chosen from this table.
 
-    python benchmarks/bench_gate_level.py [--worlds 1000] [--better-worlds 200] [--out benchmarks/results/gate_level.json]
+    python benchmarks/bench_gate_level.py [--worlds 1000] [--better-worlds 200] \
+        [--out benchmarks/results/gate_level.json]
 
 The worlds of ``forex optimize simulate`` (real search, real gate): a world with nothing to find, and one in which every
 challenger is 10% better, for each tenor. Both openings of a world are judged, whatever the first one says, and the

@@ -125,7 +125,7 @@ def test_the_first_version_must_beat_champion_zero_on_the_panel() -> None:
 @pytest.mark.capability("K06")
 def test_opening_the_gate_is_paid_for_and_runs_out() -> None:
     better = known(losses(200, factor=0.95, seed=2), losses(200))
-    marginal = {**better, "own": {**better["own"], "p_better": 0.04}}
+    marginal = {**better, "own": {**better["own"], "p_better": 0.03}}
     assert gate.decide_gate(marginal, POLICY)["approved"]
     assert not gate.decide_gate({**marginal, "opening": 3}, POLICY)["approved"]
     spent = gate.decide_gate({**marginal, "opening": 7}, POLICY)
