@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from forex_assets.watching import matured_scores
+from forex_assets.watching import matured_scores, scored_backtest
 
 if TYPE_CHECKING:
     from forex_assets.monitoring.performance import DegradationReport
@@ -32,6 +32,8 @@ def with_status(
     known = pd.Timestamp(as_of)
     live = evaluation.loc[evaluation["matured_on"] <= known]
     past = backtest.loc[backtest["matured_on"] <= known]
+    if len(past):
+        past = scored_backtest(past)
     active = pipeline.active(pair_id, horizon, as_of).model
     out = report.copy()
     for model in out["model"].unique():

@@ -14,6 +14,7 @@ from forex_assets import schemas
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.pipeline import Pipeline
 from forex_assets.provenance import content_hash
+from forex_assets.schemas import PROVENANCE
 
 if TYPE_CHECKING:
     from forex_assets.monitoring.frames import Frames
@@ -88,22 +89,39 @@ def frames_from(pipeline: Pipeline, pair_id: str, observations: pd.DataFrame, sc
 def scores_of(pipeline: Pipeline, pair_id: str, backtests: Mapping[str, pd.DataFrame] | None = None) -> pd.DataFrame:
     """Return the matured forecasts of the deployed model and of the random walk, live ones before backtest ones.
 
-    Backtests are the stored ones unless others are given by horizon.
+    Backtests are the stored ones unless others are given by horizon. What the stored slices gave is kept until one is
+    written anew: every monitor asks for it.
     """
+    models = {name: pipeline.active(pair_id, name).model for name in pipeline.settings.horizons}
+    if backtests is not None:
+        return _scores(pipeline, pair_id, models, backtests)
+    store = pipeline.store
+    written = [store.state(table, pair_id) for table in (schemas.BACKTEST, schemas.EVALUATION)]
+
+    def read() -> pd.DataFrame:
+        columns = [name for name in schemas.BACKTEST.column_names if name not in (*PROVENANCE, "last_event_date")]
+        stored = {
+            name: store.read(schemas.BACKTEST, pair_id, [(name,)], columns=columns, only={"model": [model, BENCHMARK]})
+            for name, model in models.items()
+            if store.exists(schemas.BACKTEST, pair_id, (name,))
+        }
+        return _scores(pipeline, pair_id, models, stored)
+
+    scores: pd.DataFrame = pipeline.kept("scores", (pair_id, models, written), read)
+    return scores
+
+
+def _scores(
+    pipeline: Pipeline, pair_id: str, models: Mapping[str, str], backtests: Mapping[str, pd.DataFrame]
+) -> pd.DataFrame:
     from forex_assets.monitoring.frames import SCORE_COLUMNS
 
     store, parts = pipeline.store, []
-    if backtests is None:
-        backtests = {
-            name: store.read(schemas.BACKTEST, pair_id, [(name,)])
-            for name in pipeline.settings.horizons
-            if store.exists(schemas.BACKTEST, pair_id, (name,))
-        }
-    for horizon in pipeline.settings.horizons:
+    for horizon, model in models.items():
         keys = [key for key in store.keys(schemas.EVALUATION, pair_id) if key[0] == horizon]
         live = store.read(schemas.EVALUATION, pair_id, keys) if keys else schemas.EVALUATION.empty()
         rows = backtests.get(horizon, schemas.BACKTEST.empty())
-        parts.append(matured_scores(live, rows, pipeline.active(pair_id, horizon).model))
+        parts.append(matured_scores(live, rows, model))
     filled = [part for part in parts if len(part)]
     return pd.concat(filled, ignore_index=True) if filled else schemas.EVALUATION.empty()[list(SCORE_COLUMNS)]
 
@@ -114,27 +132,38 @@ def matured_scores(live: pd.DataFrame, backtest: pd.DataFrame, model: str, *, de
     Parameters
     ----------
     live, backtest:
-        Rows of tables ``evaluation`` and ``backtest``; backtest rows without an outcome are left out.
+        Rows of tables ``evaluation`` and ``backtest`` (with or without scores); those without an outcome are left out.
     model:
         Whose forecasts are marked ``is_active``.
     deployed:
         Whether it is the deployed one: then the live rows are those of whatever was deployed when they were made.
     """
-    from forex_assets.evaluation.scores import score_rows
     from forex_assets.monitoring.frames import SCORE_COLUMNS
 
     columns = list(SCORE_COLUMNS)
     mine = live["is_active"].astype(bool) if deployed else live["model"] == model
     live = live.assign(is_active=mine).loc[mine | (live["model"] == BENCHMARK), columns]
-    rows = backtest.loc[backtest["model"].isin([model, BENCHMARK]) & backtest["actual"].notna()]
-    rows = rows.loc[~rows["as_of"].isin(live["as_of"])]
+    rows = backtest.loc[
+        backtest["model"].isin([model, BENCHMARK]) & backtest["actual"].notna() & ~backtest["as_of"].isin(live["as_of"])
+    ]
     if rows.empty:
         return live
+    if "crps" not in rows.columns:
+        rows = scored_backtest(rows)
+    past = rows.assign(is_active=rows["model"] == model)[columns]
+    return pd.concat([live, past], ignore_index=True) if len(live) else past.reset_index(drop=True)
+
+
+def scored_backtest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the matured rows of a backtest with their scores, without the columns no monitor reads."""
+    from forex_assets.evaluation.scores import score_rows
+    from forex_assets.monitoring.frames import SCORE_COLUMNS
+
+    rows = rows.loc[rows["actual"].notna()]
     made = score_rows(
         rows["mean"].to_numpy(float), rows[list(QUANTILE_COLUMNS)].to_numpy(float), rows["actual"].to_numpy(float)
     )
-    past = rows.assign(is_active=rows["model"] == model, **made)[columns]
-    return pd.concat([live, past], ignore_index=True) if len(live) else past.reset_index(drop=True)
+    return rows[[name for name in SCORE_COLUMNS if name in rows.columns]].assign(**made)
 
 
 def _observed(pipeline: Pipeline, observations: pd.DataFrame, name: str) -> Observed:

@@ -113,6 +113,17 @@ def write_weekly(pipeline: Pipeline, summary: WeeklySummary) -> pd.DataFrame:
     return frame[list(WEEKLY_VALIDATION.column_names)]
 
 
+def monday_of(day: dt.date) -> dt.date:
+    """Return the Monday of a day's week; a day at the weekend belongs to the Monday that follows it."""
+    return day + dt.timedelta(days=7 - day.weekday()) if day.weekday() >= 5 else day - dt.timedelta(days=day.weekday())
+
+
+def newest_week(stored: dt.date, today: dt.date) -> dt.date:
+    """Return the Monday whose report looks back on the newest stored day, but none after this week's."""
+    after = stored + dt.timedelta(days=7 - stored.weekday())
+    return min(after, today - dt.timedelta(days=today.weekday()))
+
+
 def weekly_path(pair_id: str, week: dt.date, language: str) -> str:
     """Return a page's path relative to the home folder."""
     return f"reports/{pair_id}/weekly/{week.isoformat()}/weekly_{language}.html"

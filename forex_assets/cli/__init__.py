@@ -23,6 +23,7 @@ from forex_assets.cli import (
     reading,
     running,
     watching,
+    weekly,
 )
 from forex_assets.cli.common import report_error
 from forex_assets.cli.usage import UsageError, as_validation_error, is_help
@@ -47,6 +48,7 @@ demo.register(app)
 chronos.register(app)
 monitoring.register(app)
 watching.register(app)
+weekly.register(app)
 
 DEBUG = "--debug"
 

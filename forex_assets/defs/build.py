@@ -81,6 +81,7 @@ def build_definitions(settings: Settings, pipeline: Pipeline | None = None) -> d
                     optimization.build_schedule(pipeline, pair),
                     loop_health.build_schedule(pipeline, pair),
                     watching.build_schedule(pipeline, pair),
+                    watching.build_calibration_schedule(pipeline, pair),
                 )
             ]
             + [panel.build_schedule(pipeline), drill_schedule],

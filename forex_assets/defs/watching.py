@@ -180,6 +180,27 @@ def build_schedule(pipeline: Pipeline, pair: PairSpec) -> dg.ScheduleDefinition:
     )
 
 
+def build_calibration_schedule(pipeline: Pipeline, pair: PairSpec) -> dg.ScheduleDefinition:
+    """Return the schedule that measures the market calibration anew, before the weekly report shows it (B17)."""
+    crons, names = pipeline.settings.platform.schedules, list(pipeline.settings.horizons)
+
+    def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if not pipeline.snapshot_days(pair.id):
+            return dg.SkipReason(f"No bars of {pair.id} are stored yet.")
+        today = AsOf(context.scheduled_execution_time).date
+        return dg.RunRequest(run_key=f"{pair.id}-{today}", tags=jobs.range_tags(names[0], names[-1]))
+
+    return dg.ScheduleDefinition(
+        name=f"{pair.id}_market_calibration",
+        cron_schedule=crons.market_calibration,
+        execution_timezone=crons.timezone,
+        job_name=jobs.job_name(pair.id, jobs.CALIBRATION),
+        execution_fn=evaluate,
+        description="Thresholds, seasons, links and factors by regime from the pair's own history, anew.",
+        tags={"pair": pair.id},
+    )
+
+
 def readiness_markdown(frame: pd.DataFrame) -> str:
     """Return levels, and what keeps them from being better, as Markdown."""
     lines = []

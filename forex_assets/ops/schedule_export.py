@@ -44,6 +44,9 @@ SCHEDULED_COMMANDS: dict[str, ScheduledCommand] = {
     "dashboard": ScheduledCommand(
         ("report", "--pair", "all", "--no-materialize"), "desk report and dashboard from what is stored", 30
     ),
+    "weekly_report": ScheduledCommand(
+        ("weekly", "--pair", "all"), "market calibration anew, then the weekly validation report by Monday 09:00", 90
+    ),
     "weekly_validation": ScheduledCommand(
         ("validate", "--pair", "all"), "coverage, bias and interval score of the matured forecasts", 90
     ),

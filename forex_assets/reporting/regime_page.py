@@ -97,7 +97,7 @@ def _picture(examples: Sequence[Mapping[str, Any]]) -> Markup:
     left, width, step = 250, 620, 58
 
     def x(value: float, centre: float) -> float:
-        return left + width / 2 * (1 + (value / centre - 1) / reach)
+        return float(left + width / 2 * (1 + (value / centre - 1) / reach))
 
     parts = []
     for i, row in enumerate(rows):

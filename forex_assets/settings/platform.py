@@ -110,6 +110,7 @@ class ScheduleSettings(Strict):
     dashboard: str
     weekly_validation: str
     weekly_optimization: str
+    market_calibration: str
     weekly_report: str
     daily_check: str
 

@@ -16,7 +16,7 @@ from forex_assets.settings import load_settings
 from forex_assets_tests.defs.world import LAST_AS_OF, PAIR, World
 
 SANTIAGO = ZoneInfo("America/Santiago")
-NAMES = ("daily_run", "dashboard", "weekly_validation", "daily_check")
+NAMES = ("daily_run", "dashboard", "weekly_validation", "weekly_report", "daily_check")
 OF_ROOMS = ("daily_monitoring", "weekly_report", "weekly_optimization")
 
 

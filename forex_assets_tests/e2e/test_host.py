@@ -98,7 +98,13 @@ def scheduled(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Host:
     return host
 
 
-EXIT_CODES = {"daily_run": (0,), "dashboard": (0,), "weekly_validation": (0, 1), "daily_check": (0, 1)}
+EXIT_CODES = {
+    "daily_run": (0,),
+    "dashboard": (0,),
+    "weekly_validation": (0, 1),
+    "weekly_report": (0,),
+    "daily_check": (0, 1),
+}
 
 
 @pytest.mark.capability("J07", "B13", "B14", "B15", "B16")
@@ -115,6 +121,7 @@ def test_every_scheduled_command_really_runs(scheduled: Host, name: str) -> None
         "daily_run": "partitions materialised",
         "dashboard": "usdclp (es): ",
         "weekly_validation": "Matured forecasts of the deployed model",
+        "weekly_report": "usdclp, week of ",
         "daily_check": "Problems: ",
     }
     assert expected[name] in text
@@ -132,7 +139,7 @@ def test_schedules_are_exported_and_taken_back(host: Host, kind: str) -> None:
     folder = host.home / "schedules"
     written = sorted(path.name for path in folder.iterdir())
     assert "run-scheduled.sh" in written
-    assert len(written) == (2 if kind == "cron" else 9)
+    assert len(written) == (2 if kind == "cron" else 11)
     for name in written:
         assert f"# {folder / name} (written)" in done.stdout
     syntax = host.command("/bin/sh", "-n", str(folder / "run-scheduled.sh"))

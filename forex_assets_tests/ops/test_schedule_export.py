@@ -71,6 +71,7 @@ def test_the_classic_times_are_kept_in_the_desks_zone(settings: Settings) -> Non
         "daily_run": (5, {"18:30"}, "Mon"),
         "dashboard": (7, {"08:00"}, "Mon"),
         "weekly_validation": (1, {"09:00"}, "Mon"),
+        "weekly_report": (1, {"08:40"}, "Mon"),
         "daily_check": (7, {"10:00"}, "Mon"),
     }
 
