@@ -30,6 +30,7 @@ def report_inputs(pipeline: Pipeline, pair_id: str, as_of: dt.date, *, generated
     StoreError
         When the day's bars are not stored.
     """
+    from forex_assets.lifecycle_view import changes_of
     from forex_assets.reporting.inputs import ReportInputs
 
     store, settings = pipeline.store, pipeline.settings
@@ -69,6 +70,7 @@ def report_inputs(pipeline: Pipeline, pair_id: str, as_of: dt.date, *, generated
         coverage_band=(settings.recommended.coverage.band_low_share, settings.recommended.coverage.band_high_share),
         bias_band_sigma=settings.recommended.bias.band_abs_sigma,
         monitoring=monitoring_view(pipeline, pair_id, as_of),
+        changes=changes_of(pipeline, pair_id, as_of),
         bars=snapshot.bars,
         forecast=forecast,
         evaluation=rows(schemas.EVALUATION, newest_evaluations),

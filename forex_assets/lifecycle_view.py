@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from forex_assets.clock import AsOf
 from forex_assets.deployment import deployer_of, sinks_of
 from forex_assets.lifecycle.health import read_watch
 from forex_assets.lifecycle.ledger import Entry
 from forex_assets.lifecycle.subject import Subject
 from forex_assets.lifecycle.versions import SETTINGS
 from forex_assets.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from forex_assets.reporting.changes_section import ChangesView
+
+#: What the desk report tells of the life cycle.
+CHANGE_KINDS = (
+    *("trigger", "search", "gate", "staging", "approval", "promotion", "probation", "rollback", "acknowledgement"),
+)
 
 
 def status_of(pipeline: Pipeline, pair_id: str, horizons: Sequence[str], *, now: dt.datetime) -> dict[str, Any]:
@@ -79,6 +88,52 @@ def history_of(
     wanted = {Subject.forecast(pair_id, horizon) for horizon in horizons}
     entries = [entry for entry in pipeline.lifecycle.ledger.entries(kinds=kinds) if entry.subject in wanted]
     return [entry_row(entry) for entry in entries[-limit:][::-1]]
+
+
+def changes_of(pipeline: Pipeline, pair_id: str, as_of: dt.date, *, days: int = 31) -> ChangesView:
+    """Return what the life cycle did to a pair on the data of the days up to ``as_of``, for the desk report.
+
+    A decision counts on the day whose data it was made from; one that has none (an acknowledgement) on its own day.
+    """
+    from forex_assets.reporting.changes_section import Change, ChangesView
+
+    first = as_of - dt.timedelta(days=days - 1)
+    wanted = {Subject.forecast(pair_id, horizon) for horizon in pipeline.settings.horizons}
+    found, triggers = [], 0
+    for entry in pipeline.lifecycle.ledger.entries(kinds=CHANGE_KINDS):
+        day = entry.as_of or AsOf(entry.at).date
+        if entry.subject not in wanted or not first <= day <= as_of:
+            continue
+        triggers += entry.kind == "trigger"
+        if entry.kind == "trigger" and not entry.outcome.get("should_optimize"):
+            continue
+        if entry.kind == "probation" and entry.outcome.get("state") not in ("passed", "failed"):
+            continue
+        found.append(
+            Change(
+                day=day,
+                horizon=entry.subject.part,
+                kind=entry.kind,
+                outcome=entry.outcome,
+                reasons=entry.reasons,
+                actor=entry.actor,
+                entry=entry.id,
+                differences=_differences(pipeline, entry),
+            )
+        )
+    return ChangesView(first, as_of, tuple(found), triggers)
+
+
+def _differences(pipeline: Pipeline, entry: Entry) -> tuple[str, ...]:
+    """Return what a promoted or staged version changes against the one it was judged against."""
+    if entry.kind not in ("promotion", "staging") or entry.outcome.get("action") == "refuse":
+        return ()
+    versions = pipeline.lifecycle.versions
+    version = versions.find(str(entry.outcome.get("candidate")))
+    if version is None:
+        return ()
+    parent = version.parents[0] if version.parents else SETTINGS
+    return tuple(version.diff(None if parent == SETTINGS else versions.find(parent)))
 
 
 def entry_row(entry: Entry) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Protocol
 import pandas as pd
 
 from forex_assets import schemas
+from forex_assets.reporting.changes_section import ChangesView
 from forex_assets.reporting.data_quality import DataQuality
 from forex_assets.reporting.monitoring_section import MonitoringView
 from forex_assets.settings import PairSpec, SeriesSpec
@@ -60,6 +61,8 @@ class ReportInputs:
         Tolerances of the verdicts, drawn in the charts and quoted in the reasons.
     monitoring:
         The day's findings and the picture of when they fired.
+    changes:
+        What the life cycle decided in the month up to ``as_of``.
     data_quality:
         Coverage, feed findings and revisions; empty where no observations are stored.
     generated_at:
@@ -91,6 +94,7 @@ class ReportInputs:
 
     data_quality: DataQuality = field(default_factory=DataQuality)
     monitoring: MonitoringView = field(default_factory=MonitoringView)
+    changes: ChangesView = field(default_factory=ChangesView)
 
     def __post_init__(self) -> None:
         if self.generated_at.tzinfo is None:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from forex_assets.evaluation.direction import NEUTRAL_BAND_SHARE, probabilities
 from forex_assets.levels import QUANTILE_COLUMNS, QUANTILE_LEVELS
-from forex_assets.reporting import charts, evidence_charts, monitoring_section
+from forex_assets.reporting import changes_section, charts, evidence_charts, monitoring_section
 from forex_assets.reporting.charts import fan_chart_png as fan_chart_png
 from forex_assets.reporting.inputs import ReportInputs
 from forex_assets.reporting.localize import DESK_ZONE, LANGUAGES, Language, Localizer
@@ -96,6 +96,10 @@ class Page:
     def monitoring(self) -> Markup:
         """Return the section on the watching side."""
         return monitoring_section.section(self.inputs.monitoring, self.loc.language)
+
+    def changes(self) -> Markup:
+        """Return the section on what changed this month, and why."""
+        return changes_section.section(self.inputs.changes, self.loc.language)
 
     # --- names
     def model(self, name: str) -> str:
