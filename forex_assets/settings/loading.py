@@ -100,6 +100,8 @@ def load_settings(config_dir: Path | str | None = None, environ: Mapping[str, st
             )
         series[name] = parse(SeriesSpec, {"id": name, **body}, declared_in[name])
         _check_calendars([series[name].calendar], f"{declared_in[name]}: series {name!r}")
+    for name, each in series.items():
+        _check_references(each, series, f"{declared_in[name]}: series {name!r}")
     for spec in pairs.values():
         _check_pair(spec, series, folder / "pairs" / f"{spec.id}.yaml")
     wanted = [name.strip() for name in env.get("FOREX_PAIRS", "").split(",") if name.strip()]
@@ -167,6 +169,20 @@ def _check_calendars(names: Sequence[str], where: str) -> None:
         if name not in CALENDARS:
             raise ConfigError(
                 f"{where} names the calendar {name!r}; there are {', '.join(CALENDARS)}.", remedy="use one of those."
+            )
+
+
+def _check_references(spec: SeriesSpec, series: Mapping[str, SeriesSpec], where: str) -> None:
+    """Refuse a reference nobody declared: what is checked against it would be refused day after day."""
+    named = {"reference": None if spec.reference is None else spec.reference.series}
+    for source, body in spec.addresses.items():
+        check = body.get("check")
+        named[f"addresses.{source}.check"] = check.get("series") if isinstance(check, dict) else None
+    for key, name in named.items():
+        if name is not None and name not in series:
+            raise ConfigError(
+                f"{where}: {key} names the series {name!r}, which is not declared.",
+                remedy="declare it in series.yaml, or name one of its series.",
             )
 
 

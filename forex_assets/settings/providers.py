@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from forex_assets.settings.fields import Positive, PositiveInt, Strict
+from forex_assets.settings.fields import Positive, PositiveInt, Strict, WebAddress
 
 
 class HttpSettings(Strict):
@@ -37,7 +37,7 @@ class LiveProvider(Strict):
     """A live provider: whether it is asked, its address, how often, and a shorter time-out where it has one."""
 
     enabled: bool = True
-    base_url: str
+    base_url: WebAddress
     max_requests_per_s: Positive
     read_timeout_s: Positive | None = None
 
@@ -45,26 +45,26 @@ class LiveProvider(Strict):
 class SieteSettings(Strict):
     """BCCh SIETE; credentials come from ``BCCH_USER`` and ``BCCH_PASS`` only."""
 
-    base_url: str
+    base_url: WebAddress
     max_requests_per_s: Positive
 
 
 class FredSettings(LiveProvider):
     """FRED: ``base_url`` is the graph's CSV; the API needs ``FRED_API_KEY``."""
 
-    api_url: str
+    api_url: WebAddress
 
 
 class EcbLiveSettings(LiveProvider):
     """ECB: ``base_url`` is the SDMX service, ``archive_url`` the zip of the whole history."""
 
-    archive_url: str
+    archive_url: WebAddress
 
 
 class YahooSettings(LiveProvider):
     """Yahoo's chart service and its second host; it refuses clients that do not look like a browser."""
 
-    other_urls: list[str] = []
+    other_urls: list[WebAddress] = []
     user_agent: str
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +13,8 @@ from pydantic import BaseModel, ValidationError
 from forex_assets.errors import ConfigError
 
 _M = TypeVar("_M", bound=BaseModel)
+_CREDENTIALS = re.compile(r"//[^/@\s]*@")
+_QUERY = re.compile(r"(?<=[a-z0-9/])\?[^'\s]*")
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -52,13 +55,18 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return body
 
 
+def shown(value: object) -> str:
+    """Return a value for a message: short, and without what an address may hold of credentials."""
+    return _CREDENTIALS.sub("//***@", _QUERY.sub("?***", repr(value)))[:80]
+
+
 def parse(model: type[_M], body: Mapping[str, Any], path: Path) -> _M:
     """Return ``body`` as a settings model; a ConfigError names file, key, rule and value of every fault."""
     try:
         return model.model_validate(body)
     except ValidationError as error:
         lines = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']} (got {item.get('input')!r:.80})"
+            f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']} (got {shown(item.get('input'))})"
             for item in error.errors()
         )
         where = f"{path} ({body.get('id', 'settings')})"
