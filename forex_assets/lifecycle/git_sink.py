@@ -44,14 +44,16 @@ def deliver(change: Change, settings: SinkSettings, main_pair: str) -> str:
     Raises
     ------
     StoreError
-        When git is missing, refuses, takes too long, or the branch is protected.
+        When git is missing, refuses, takes too long, the branch is protected, or the file was changed by hand.
     """
     folder = Path(str(settings.git_repository)).expanduser()
     git = _Git(folder, settings.git_timeout_s)
     path = classic_files.folder_of(change, folder, main_pair) / change.classic_name
     name = str(path.relative_to(folder))
-    _check_branch(_look(git, name)[0], folder, settings)
+    branch, state = _look(git, name)
+    _check_branch(branch, folder, settings)
     data = classic_files.content(change)
+    _check_nothing_is_lost(path, state, data)
     try:
         if data is not None:
             write_file(path, data)
@@ -75,6 +77,15 @@ def _look(git: _Git, name: str) -> tuple[str, str]:
     head, *rest = git("status", "--porcelain", "--branch", "--untracked-files=all", "--", name).splitlines()
     branch = head.removeprefix("## ").removeprefix("No commits yet on ").split("...")[0]
     return branch, rest[0][:2] if rest else ""
+
+
+def _check_nothing_is_lost(path: Path, state: str, data: bytes | None) -> None:
+    """Refuse to overwrite what somebody wrote there and did not commit; what a failed commit left is the same bytes."""
+    if state and path.exists() and path.read_bytes() != data:
+        raise StoreError(
+            f"{path} holds a change that is not committed; it is not overwritten.",
+            remedy="commit it, or put the committed file back (git restore); the commit is retried.",
+        )
 
 
 def _check_branch(branch: str, folder: Path, settings: SinkSettings) -> None:

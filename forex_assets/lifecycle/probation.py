@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 TECHNICAL = "technical-probation/1"
 STATISTICAL = "statistical-probation/2"
 #: How much of the evidence of harm stands on losses and misses of the pair itself, and then of the panel.
-WEIGHTS, PANEL_WEIGHTS = (0.5, 0.5), (0.125, 0.125, 0.375, 0.375)
+WEIGHTS: tuple[float, ...] = (0.5, 0.5)
+PANEL_WEIGHTS: tuple[float, ...] = (0.125, 0.125, 0.375, 0.375)
 
 
 def judge_canary(facts: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str, Any]:
