@@ -21,7 +21,7 @@ from forex_assets.errors import ValidationError
 from forex_assets.evaluation.inference import clopper_pearson
 from forex_assets.forecasting.contract import Floats
 from forex_assets.forecasting.registry import ModelChoice
-from forex_assets.lifecycle import gate
+from forex_assets.lifecycle import gate, gate_classic
 from forex_assets.lifecycle.search.engines import Problem, run_engine
 from forex_assets.lifecycle.search.objective import Losses, Objective
 from forex_assets.lifecycle.search.periods import lay_periods
@@ -280,7 +280,7 @@ class _World:
         seen = (part.matured > end - np.timedelta64(30, "D")) & (part.matured <= end)
         rmse = {name: math.sqrt(float((item.error[seen] ** 2).mean())) for name, item in self.own.items()}
         best = min(value for name, value in rmse.items() if name > 0)
-        return best <= (1.0 - gate.CLASSIC_MIN_RMSE_GAIN) * rmse[0]
+        return best <= (1.0 - gate_classic.MIN_RMSE_GAIN) * rmse[0]
 
 
 class _Known:

@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from forex_assets.lifecycle.ledger import Entry
 from forex_assets.lifecycle.reports import RuleState, TriggerReport
 from forex_assets.lifecycle.subject import Subject
 from forex_assets.monitoring.finding import SEVERITIES, Finding
@@ -116,6 +117,31 @@ def trigger_report(subject: Subject, decided: Mapping[str, Any], *, as_of: dt.da
     )
 
 
+def searches_of(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """Return the searches of one subject with what became of them, oldest first, from its ledger entries."""
+    found = []
+    for place, entry in enumerate(entries):
+        if entry.kind != "search":
+            continue
+        later = entries[place + 1 :]
+        candidate = entry.outcome.get("candidate", "")
+        result = "open"
+        if entry.outcome.get("failed"):
+            result = "failed"
+        elif not candidate or any(_rejects(item, candidate) for item in later):
+            result = "rejected"
+        elif any(_promotes(item, candidate) for item in later):
+            result = "promoted"
+        assert entry.as_of is not None  # nosec B101  (filtered by the caller)
+        found.append({"day": entry.as_of.isoformat(), "rules": list(entry.outcome.get("rules", [])), "result": result})
+    return found
+
+
+def openings_of(entries: Sequence[Entry]) -> list[str]:
+    """Return the days the gate's period was opened for a subject, oldest first."""
+    return [entry.as_of.isoformat() for entry in entries if entry.kind == "gate" and entry.as_of is not None]
+
+
 def _monitored(
     monitor: str, findings: Sequence[Mapping[str, Any]], today: dt.date, policy: Mapping[str, Any]
 ) -> dict[str, str]:
@@ -208,3 +234,15 @@ def _known(value: Any) -> float | None:
 
 def _day_text(value: Any) -> str:
     return value.isoformat()[:10] if hasattr(value, "isoformat") else str(value)[:10]
+
+
+def _rejects(entry: Entry, candidate: str) -> bool:
+    judged = bool(entry.outcome.get("candidate") == candidate)
+    if entry.kind == "gate":
+        return judged and not entry.outcome.get("approved")
+    return judged and entry.kind == "promotion" and bool(entry.outcome.get("action") == "refuse")
+
+
+def _promotes(entry: Entry, candidate: str) -> bool:
+    promoted = entry.kind == "promotion" and entry.outcome.get("action") == "promote"
+    return promoted and bool(entry.outcome.get("candidate") == candidate)

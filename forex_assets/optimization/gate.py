@@ -13,13 +13,14 @@ from forex_assets.deployment import raise_alert
 from forex_assets.errors import DataError, ForexError
 from forex_assets.forecasting.contract import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice, get_model
-from forex_assets.lifecycle import gate
+from forex_assets.lifecycle import gate, gate_classic
+from forex_assets.lifecycle.criteria import criteria_of
 from forex_assets.lifecycle.ledger import Decision
 from forex_assets.lifecycle.reports import ValidationReport, frame_of
 from forex_assets.lifecycle.search.objective import Evaluator, latency_of, paired
+from forex_assets.lifecycle.trigger import openings_of
 from forex_assets.lifecycle.versions import SETTINGS, ConfigVersion
 from forex_assets.optimization.search import incumbent_of
-from forex_assets.optimization.trigger import openings_of
 from forex_assets.pipeline import Pipeline
 
 #: Business days between the gate's origins.
@@ -66,8 +67,13 @@ def validate(
         last = np.datetime64(as_of, "D") - np.timedelta64(30, "D")
         pairing = _pairing(pipeline, history, subject.horizon, mine, theirs, as_of, 1, days=200)
         window = [part.rows(part.matured > last) for part in pairing[1:]]
-        known = {**gate.measure_classic(window[0], window[1], latency), "forced": force}
-        opening, first, function, decide = 0, incumbent == SETTINGS, gate.CLASSIC_FUNCTION, gate.decide_gate_classic
+        known = {**gate_classic.measure_classic(window[0], window[1], latency), "forced": force}
+        opening, first, function, decide = (
+            0,
+            incumbent == SETTINGS,
+            gate_classic.FUNCTION,
+            gate_classic.decide_gate_classic,
+        )
     else:
         opening = 1 + _openings(pipeline, version, as_of)
         first = incumbent == SETTINGS
@@ -89,7 +95,7 @@ def validate(
     plain_policy = policy.model_dump(mode="json")
     known |= {"version": version.hash, "against": incumbent}
     outcome = decide(known, plain_policy)
-    criteria = gate.criteria_of(outcome)
+    criteria = criteria_of(outcome)
     report = ValidationReport(
         subject=subject,
         as_of=as_of,

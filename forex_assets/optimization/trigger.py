@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -13,7 +13,14 @@ from forex_assets.deployment import raise_alert
 from forex_assets.lifecycle.ledger import Decision, Entry
 from forex_assets.lifecycle.reports import TriggerReport, frame_of
 from forex_assets.lifecycle.subject import Subject
-from forex_assets.lifecycle.trigger import FUNCTION, decide_retraining, known_findings, trigger_report
+from forex_assets.lifecycle.trigger import (
+    FUNCTION,
+    decide_retraining,
+    known_findings,
+    openings_of,
+    searches_of,
+    trigger_report,
+)
 from forex_assets.lifecycle.versions import SETTINGS
 from forex_assets.pipeline import Pipeline
 from forex_assets.provenance import content_hash
@@ -97,31 +104,6 @@ def stored_findings(pipeline: Pipeline, pair_id: str, as_of: dt.date, max_age_da
     ]
 
 
-def searches_of(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Return the searches of one subject with what became of them, oldest first, from its ledger entries."""
-    found = []
-    for place, entry in enumerate(entries):
-        if entry.kind != "search":
-            continue
-        later = entries[place + 1 :]
-        candidate = entry.outcome.get("candidate", "")
-        result = "open"
-        if entry.outcome.get("failed"):
-            result = "failed"
-        elif not candidate or any(_rejects(item, candidate) for item in later):
-            result = "rejected"
-        elif any(_promotes(item, candidate) for item in later):
-            result = "promoted"
-        assert entry.as_of is not None  # nosec B101  (filtered by the caller)
-        found.append({"day": entry.as_of.isoformat(), "rules": list(entry.outcome.get("rules", [])), "result": result})
-    return found
-
-
-def openings_of(entries: Sequence[Entry]) -> list[str]:
-    """Return the days the gate's period was opened for a subject, oldest first."""
-    return [entry.as_of.isoformat() for entry in entries if entry.kind == "gate" and entry.as_of is not None]
-
-
 def trigger_frame(pipeline: Pipeline, report: TriggerReport) -> pd.DataFrame:
     """Return the rows of ``trigger_report``."""
     return pipeline.stamp(
@@ -129,18 +111,6 @@ def trigger_frame(pipeline: Pipeline, report: TriggerReport) -> pd.DataFrame:
         config_hash=pipeline.settings.config_hash(report.subject.pair),
         data_hash=content_hash({"entry": report.entry, "as_of": report.as_of.isoformat()}),
     )
-
-
-def _rejects(entry: Entry, candidate: str) -> bool:
-    judged = bool(entry.outcome.get("candidate") == candidate)
-    if entry.kind == "gate":
-        return judged and not entry.outcome.get("approved")
-    return judged and entry.kind == "promotion" and bool(entry.outcome.get("action") == "refuse")
-
-
-def _promotes(entry: Entry, candidate: str) -> bool:
-    promoted = entry.kind == "promotion" and entry.outcome.get("action") == "promote"
-    return promoted and bool(entry.outcome.get("candidate") == candidate)
 
 
 def _same(entry: Entry, decided: Mapping[str, Any]) -> bool:

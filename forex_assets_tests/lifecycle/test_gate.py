@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from forex_assets.errors import DataError
-from forex_assets.lifecycle import gate
+from forex_assets.lifecycle import gate, gate_classic
+from forex_assets.lifecycle.criteria import criteria_of
 from forex_assets.lifecycle.decisions import decide
 from forex_assets.lifecycle.search.objective import Losses
 from forex_assets.settings import load_settings
@@ -63,7 +64,7 @@ def test_a_candidate_better_beyond_noise_is_approved_and_every_criterion_says_wh
     assert outcome["approved"]
     assert set(states(outcome).values()) == {"met"}
     assert all(item["expected"] and item["actual"] for item in outcome["criteria"])
-    assert len(gate.criteria_of(outcome)) == len(outcome["criteria"])
+    assert len(criteria_of(outcome)) == len(outcome["criteria"])
 
 
 @pytest.mark.capability("A19", "K06")
@@ -160,7 +161,7 @@ def test_the_classic_criteria_on_hand_computed_figures() -> None:
         "latency_s": {"candidate": 1.5, "incumbent": 1.0},
         "forced": True,
     }
-    assert gate.decide_gate_classic(base, {})["approved"]  # exactly 5%, exactly 1.5 times
+    assert gate_classic.decide_gate_classic(base, {})["approved"]  # exactly 5%, exactly 1.5 times
     for change, name in (
         ({"candidate": of(rmse=9.6)}, "improvement"),
         ({"candidate": of(std=11.1)}, "stability"),
@@ -168,20 +169,20 @@ def test_the_classic_criteria_on_hand_computed_figures() -> None:
         ({"candidate": of(coverage=0.89)}, "coverage"),
         ({"candidate": of(bias=-5.0)}, "bias"),
     ):
-        outcome = gate.decide_gate_classic({**base, **change}, {})
+        outcome = gate_classic.decide_gate_classic({**base, **change}, {})
         assert [k for k, v in states(outcome).items() if v == "failed"] == [name]
-    by_mape = gate.decide_gate_classic({**base, "candidate": of(rmse=9.9, mape=0.97)}, {})
+    by_mape = gate_classic.decide_gate_classic({**base, "candidate": of(rmse=9.9, mape=0.97)}, {})
     assert by_mape["approved"]
 
 
 @pytest.mark.capability("A19", "K06")
 def test_the_classic_rule_approves_a_first_one_refuses_failures_and_needs_force() -> None:
     base = {"candidate": {"n": 1.0}, "incumbent": None, "has_incumbent": False, "latency_s": FAST, "forced": True}
-    assert gate.decide_gate_classic(base, {})["approved"]
-    assert not gate.decide_gate_classic({**base, "forced": False}, {})["approved"]
-    failed = gate.decide_gate_classic({**base, "candidate": None}, {})
+    assert gate_classic.decide_gate_classic(base, {})["approved"]
+    assert not gate_classic.decide_gate_classic({**base, "forced": False}, {})["approved"]
+    failed = gate_classic.decide_gate_classic({**base, "candidate": None}, {})
     assert states(failed) == {"backtest": "failed"}
-    without = gate.decide_gate_classic({**base, "has_incumbent": True}, {})
+    without = gate_classic.decide_gate_classic({**base, "has_incumbent": True}, {})
     assert states(without) == {"backtest": "failed"}
 
 
