@@ -131,15 +131,10 @@ def check(pair: PairOption = None, json_output: JsonOption = False) -> None:
 
 def _suspicions(observations: pd.DataFrame, settings: Settings, pair: PairSpec, now: dt.datetime) -> list[str]:
     """Return what the feed rules found, but for age, which is told with the other dates."""
-    from forex_assets.market.quality import judge_feeds
+    from forex_assets.feed_alerts import feed_findings, told
 
-    specs = {name: settings.series[name] for name in pair.all_series}
-    found = judge_feeds(observations, specs, settings.platform.feeds, settings.platform.quality, as_of=now)
-    return [
-        f"{item.rule} in {item.series}{f' against {item.against}' if item.against else ''}: {item.reason}"
-        for item in found
-        if item.state == "found" and item.rule != "stale_feed"
-    ]
+    found = feed_findings(observations, settings, pair.id, as_of=now)
+    return [told(item) for item in found if item.state == "found" and item.rule != "stale_feed"]
 
 
 def ingest(pair: PairOption = None, json_output: JsonOption = False) -> None:

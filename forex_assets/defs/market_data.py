@@ -9,6 +9,8 @@ import dagster as dg
 from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors
 from forex_assets.defs.partitions import business_days
 from forex_assets.errors import ValidationError
+from forex_assets.feed_alerts import alert_of, feed_findings, told
+from forex_assets.ops.alerts import Outbox
 from forex_assets.pipeline import Pipeline, utc_now
 from forex_assets.settings import PairSpec
 
@@ -38,8 +40,13 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
         can_subset=True,
     )
     def observations(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        now = utc_now()
         with readable_errors():
-            frames = pipeline.write_ingest(pair.id, now=utc_now())
+            frames = pipeline.write_ingest(pair.id, now=now)
+        suspects = feed_findings(frames["observations"], pipeline.settings, pair.id, as_of=now.to_pydatetime())
+        alert = alert_of(suspects, pair.id, target=pair.target.series, now=now.to_pydatetime())
+        if alert is not None:
+            Outbox.from_settings(pipeline.settings).append(alert)
         status = frames["source_status"]
         answered = status.loc[status["state"] == "answered"]
         target = answered.loc[answered["series"] == pair.target.series]
@@ -52,6 +59,11 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
                     status[["series", "source", "state", "rows", "last_event", "reason"]].to_markdown(index=False)
                 )
                 metadata["target_served_by"] = ", ".join(target["source"]) or "nobody"
+            if name == "observations":
+                found = [told(item) for item in suspects if item.state == "found"]
+                metadata["feeds_under_suspicion"] = dg.MetadataValue.md(
+                    "\n".join(f"- {line}" for line in found) or "none"
+                )
             if name == "quarantine" and len(frame):
                 metadata["by_rule"] = dg.MetadataValue.md(
                     frame.groupby(["series", "rule"]).size().rename("rows").reset_index().to_markdown(index=False)

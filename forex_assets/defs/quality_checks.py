@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from forex_assets.clock import calendar_for
-from forex_assets.pipeline import Pipeline
+from forex_assets.feed_alerts import feed_findings, told
+from forex_assets.pipeline import Pipeline, utc_now
 from forex_assets.settings import PairSpec, SeriesSpec
 
 MAX_MISSING_SHARE = 0.02
@@ -15,6 +16,7 @@ CHECKS = {
     "series_schema": "Unit, range, verdict and times of every series are as its catalogue entry declares (pandera).",
     "gaps": "Sessions of each series' calendar without a usable value since the pair's history start.",
     "date_shift": "Each series with a reference moves with it on the declared date, not a day early or late.",
+    "feeds": "No rule accuses a whole feed (age, calendar, level, unit, dates, disagreement, premium).",
     "quarantine_share": "Share of rows withdrawn by quality rules, by series and rule.",
 }
 
@@ -43,6 +45,8 @@ def build(pipeline: Pipeline, pair: PairSpec) -> dg.AssetChecksDefinition:
             yield _gaps(key, rows, specs, pair)
         if "date_shift" in selected:
             yield _date_shift(key, rows, specs)
+        if "feeds" in selected:
+            yield _feeds(key, observations, pipeline, pair)
         if "quarantine_share" in selected:
             yield _quarantine_share(key, observations)
 
@@ -150,6 +154,19 @@ def _date_shift(key: dg.AssetKey, rows: dict[str, pd.DataFrame], specs: dict[str
     seen = "; ".join([*shifted, *(f"unknown for {name}: too little evidence" for name in unknown)]) or "none shifted"
     text = f"expected every series on its reference's dates, saw {seen}"
     return _result(key, "date_shift", not shifted and not unknown, text, pd.DataFrame(lines), error=bool(shifted))
+
+
+def _feeds(key: dg.AssetKey, observations: pd.DataFrame, pipeline: Pipeline, pair: PairSpec) -> dg.AssetCheckResult:
+    judged = feed_findings(observations, pipeline.settings, pair.id, as_of=utc_now().to_pydatetime())
+    found = [item for item in judged if item.state == "found"]
+    clear = {item.series for item in judged if item.state == "clear"}
+    unjudged = sorted({item.series for item in judged} - clear - {item.series for item in found})
+    unknown = sum(item.state == "unknown" for item in judged)
+    seen = "; ".join([*map(told, found), *(f"unknown for {name}: no rule could judge it" for name in unjudged)])
+    text = f"expected 0 findings, saw {len(found)} of {len(judged)}, {unknown} unknown" + (f": {seen}" if seen else "")
+    columns = ["series", "rule", "against", "state", "since", "reason"]
+    rows = [{name: getattr(item, name) for name in columns} for item in judged if item.state != "clear"]
+    return _result(key, "feeds", not found and not unjudged, text, pd.DataFrame(rows))
 
 
 def _usable(frame: pd.DataFrame) -> pd.DataFrame:

@@ -71,11 +71,11 @@ def test_every_check_of_the_built_home_ran_with_the_run_and_shows_expected_besid
 @pytest.mark.capability("E03")
 def test_the_checks_on_observations_say_what_each_expected_and_saw(built: World) -> None:
     results = run_checks(built, "observations")
-    assert set(results) == {"series_schema", "gaps", "date_shift", "quarantine_share"}
+    assert set(results) == {"series_schema", "gaps", "date_shift", "feeds", "quarantine_share"}
     assert results["series_schema"].passed
     assert results["gaps"].passed
     assert results["date_shift"].description == "no series of this pair declares a reference"
-    for name in ("series_schema", "gaps", "quarantine_share"):
+    for name in ("series_schema", "gaps", "feeds", "quarantine_share"):
         assert "expected" in (results[name].description or "")
     for result in results.values():
         assert result.severity == dg.AssetCheckSeverity.WARN or result.passed

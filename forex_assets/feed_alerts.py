@@ -1,0 +1,57 @@
+"""Feeds under suspicion: what the feed rules say of a pair's stored observations, and the alert that tells of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from forex_assets.ops.alerts import Alert
+from forex_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from forex_assets.market.quality import FeedFinding
+
+KIND = "feed"
+#: Rules that say the values may be wrong; the others, that they are missing, old or far from another market's.
+_WRONG_VALUES = frozenset({"level_break", "unit_drift", "disagreement", "date_shift"})
+
+
+def feed_findings(
+    observations: pd.DataFrame, settings: Settings, pair_id: str, *, as_of: dt.datetime
+) -> tuple[FeedFinding, ...]:
+    """Return what every feed rule says of every series of a pair, as known at ``as_of``."""
+    from forex_assets.market.quality import judge_feeds
+
+    specs = {name: settings.series[name] for name in settings.pair(pair_id).all_series}
+    return judge_feeds(observations, specs, settings.platform.feeds, settings.platform.quality, as_of=as_of)
+
+
+def told(finding: FeedFinding) -> str:
+    """Return a finding as a line."""
+    against = f" against {finding.against}" if finding.against else ""
+    return f"{finding.rule} in {finding.series}{against}: {finding.reason}"
+
+
+def alert_of(found: Sequence[FeedFinding], pair_id: str, *, target: str, now: dt.datetime) -> Alert | None:
+    """Return the one alert of everything the feed rules found, or None where they found nothing.
+
+    Its key names series and rules, so the same suspicion is told once per cool-down and a new one at once. It is of
+    high severity where values may be wrong, or where the target's own feed is concerned.
+    """
+    suspects = [item for item in found if item.state == "found"]
+    if not suspects:
+        return None
+    serious = any(item.rule in _WRONG_VALUES or item.series == target for item in suspects)
+    subjects = sorted({f"{item.series}/{item.rule}" for item in suspects})
+    return Alert(
+        kind=KIND,
+        severity="high" if serious else "medium",
+        pair=pair_id,
+        title=f"Feeds of {pair_id} under suspicion: {', '.join(dict.fromkeys(item.series for item in suspects))}",
+        body="\n".join(told(item) for item in suspects),
+        key=":".join([KIND, pair_id, *subjects]),
+        created_at=now,
+    )
