@@ -6,11 +6,16 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from forex_assets.ops.secrets import KNOWN_SECRETS
 from forex_assets_tests.evidence import pytest_collection_modifyitems
 
 __all__ = ["pytest_collection_modifyitems"]
+
+# What a property says must not depend on how busy the machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 REPO = Path(__file__).resolve().parent.parent
 

@@ -188,3 +188,30 @@ def test_lazy_frames_are_built_when_asked_for_and_never_for_a_look(count: int) -
         frames[("other",)]
     assert [frames[key]["key"].iloc[0] for key in keys] == [key[0] for key in keys]
     assert built == keys
+
+
+def test_the_horizons_of_a_run_share_one_history_until_a_slice_is_written_anew(pipeline: Pipeline) -> None:
+    first = pipeline.history(PAIR, pipeline.snapshot(PAIR, LAST).bars)
+    assert pipeline.history(PAIR, pipeline.snapshot(PAIR, LAST).bars) is first
+    earlier = pipeline.history(PAIR, pipeline.snapshot(PAIR, DAYS[0]).bars)
+    assert len(earlier) < len(first)
+    again = pipeline.history(PAIR, pipeline.snapshot(PAIR, LAST).bars)
+    assert again is not first
+    np.testing.assert_array_equal(again.value, first.value)
+
+    stored = pipeline.store.read(schemas.OBSERVATIONS, PAIR, [()])
+    pipeline.store.write(schemas.OBSERVATIONS, PAIR, (), stored)
+    assert pipeline.history(PAIR, pipeline.snapshot(PAIR, LAST).bars) is not again
+
+    pipeline.forget()
+    assert pipeline.history(PAIR, pipeline.snapshot(PAIR, LAST).bars) is not again
+
+
+def test_what_is_kept_is_made_again_only_from_something_else(pipeline: Pipeline) -> None:
+    made: list[int] = []
+
+    def make() -> int:
+        made.append(len(made))
+        return made[-1]
+
+    assert [pipeline.kept("example", key, make) for key in ("a", "a", "b", "b", "a")] == [0, 0, 1, 1, 2]

@@ -186,3 +186,31 @@ def test_quantile_columns_are_named_after_their_levels_and_ordered() -> None:
     assert QUANTILE_COLUMNS[MEDIAN_INDEX] == quantile_column(0.5) == "q500"
     for nominal, (low, high) in INTERVALS.items():
         assert int(high[1:]) - int(low[1:]) == nominal * 10
+
+
+@given(st.lists(st.lists(_ROW, max_size=4), max_size=6))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_frames_converted_together_are_those_converted_one_by_one(parts: list[list[dict[str, Any]]]) -> None:
+    frames = [_frame(rows) for rows in parts]
+    together = EVERY_KIND.to_arrow_many(frames)
+    assert [table.to_pylist() for table in together] == [EVERY_KIND.to_arrow(frame).to_pylist() for frame in frames]
+    assert all(table.schema == EVERY_KIND.arrow_schema() for table in together)
+
+
+def test_a_key_may_repeat_between_frames_converted_together_but_not_within_one() -> None:
+    row = dict.fromkeys(EVERY_KIND.column_names)
+    row |= {"id": 1, "day": pd.Timestamp("2025-01-02"), "at": pd.Timestamp("2025-01-02", tz="UTC"), "value": 1.0}
+    row |= {"text": "a", "flag": True}
+    frame = pd.DataFrame([row])
+    assert len(EVERY_KIND.to_arrow_many([frame, frame])) == 2
+    with pytest.raises(DataError, match="more than one row for key"):
+        EVERY_KIND.to_arrow_many([frame, pd.concat([frame, frame], ignore_index=True)])
+
+
+def test_a_wrong_frame_among_many_is_named_as_it_is_alone() -> None:
+    row = dict.fromkeys(EVERY_KIND.column_names)
+    row |= {"id": 1, "day": pd.Timestamp("2025-01-02"), "at": pd.Timestamp("2025-01-02", tz="UTC"), "value": 1.0}
+    row |= {"text": "a", "flag": True}
+    good, bad = pd.DataFrame([row]), pd.DataFrame([{**row, "text": None}])
+    with pytest.raises(DataError, match=r"Column 'text' .* is empty in 1 of 1 rows"):
+        EVERY_KIND.to_arrow_many([good, good, bad])

@@ -18,6 +18,7 @@ from typing import IO, Any, Protocol
 from forex_assets.errors import StoreError
 
 TEMPORARY_SUFFIX = ".tmp"
+_MARKS = ("ETag", "LastModified", "mtime", "created")
 
 _REMEDIES = {
     errno.EROFS: "mount it read-write, or point FOREX_STORE_ROOT (or FOREX_HOME) to a folder that can be written.",
@@ -62,6 +63,9 @@ class Files(Protocol):
 
     def walk(self, folder: str, suffix: str) -> list[str]:
         """Return the names of all files below a folder with a suffix, hidden ones left out."""
+
+    def marks(self, folder: str, suffix: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the name of each file that :meth:`walk` finds with what changes when it is written anew."""
 
     def folders(self) -> list[str]:
         """Return the names of the folders directly below the root."""
@@ -133,6 +137,13 @@ class LocalFiles:
             except FileNotFoundError:
                 continue
         return found
+
+    def marks(self, folder: str, suffix: str) -> Iterator[tuple[Any, ...]]:
+        """Yield name, inode, time of change and size of each file that :meth:`walk` finds."""
+        for name in self.walk(folder, suffix):
+            with contextlib.suppress(FileNotFoundError):  # removed since it was listed
+                status = (self._root / name).stat()
+                yield name, status.st_ino, status.st_mtime_ns, status.st_size
 
     def folders(self) -> list[str]:
         """Return the names of the folders directly below the root."""
@@ -209,6 +220,16 @@ class RemoteFiles:
         skip = len(self._fs._strip_protocol(self._path)) + 1
         names = [path[skip:] for path in self._fs.find(self._at(folder)) if path.endswith(suffix)]
         return [name for name in names if not any(part.startswith(".") for part in name.split("/"))]
+
+    def marks(self, folder: str, suffix: str) -> Iterator[tuple[Any, ...]]:
+        """Yield name, size and the store's own mark (entity tag, else time of change) of each file."""
+        self._fs.invalidate_cache()
+        for path, entry in self._fs.find(self._at(folder), detail=True).items():
+            if path.endswith(suffix):
+                mark = next(
+                    (entry[name] for name in ("ETag", "LastModified", "mtime", "created") if name in entry), None
+                )
+                yield path, entry.get("size"), str(mark)
 
     def folders(self) -> list[str]:
         """Return the names of the folders directly below the root."""

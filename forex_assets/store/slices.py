@@ -193,9 +193,21 @@ class SliceStore:
         keys: Iterable[Sequence[str]] | None = None,
         *,
         columns: Sequence[str] | None = None,
+        only: Mapping[str, Sequence[str]] | None = None,
         allow_bad: bool = False,
     ) -> pd.DataFrame:
         """Return the rows of some slices (``None``: all there are), concatenated in the order of the keys.
+
+        Parameters
+        ----------
+        table, pair, keys:
+            Which slices.
+        columns:
+            Columns to read; default: all.
+        only:
+            Column read → values of the rows wanted; others are dropped before they become a frame.
+        allow_bad:
+            Read slices with a bad verdict too.
 
         Raises
         ------
@@ -214,7 +226,7 @@ class SliceStore:
             if info.verdict.state == "bad" and not allow_bad:
                 bad.append(info)
             else:
-                parts.append(rows)
+                parts.append(_rows_with(rows, only))
         if bad:
             raise _unusable(bad, len(asked))
         if not parts:
@@ -332,6 +344,12 @@ class SliceStore:
             elif _is_key(parts):
                 found.append(parts)
         return sorted(found)
+
+    def state(self, table: Table, pair: str) -> tuple[tuple[Any, ...], ...]:
+        """Return name and marks of every stored file of a table, sorted: equal while none was written or removed."""
+        folder = f"{_checked_pair(pair)}/{table.name}"
+        with store_errors("list", self._files.locate(folder)):
+            return tuple(sorted(self._files.marks(folder, _SUFFIX)))
 
     def pairs(self) -> list[str]:
         """Return the pairs that have a folder in the store, sorted."""
@@ -512,6 +530,14 @@ def _checked_meta(meta: Mapping[str, str]) -> dict[str, str]:
                 f"Slice metadata {name!r}: {value!r} is not text to text.", remedy="turn names and values into strings."
             )
     return dict(meta)
+
+
+def _rows_with(rows: pa.Table, only: Mapping[str, Sequence[str]] | None) -> pa.Table:
+    import pyarrow.compute as pc
+
+    for name, values in (only or {}).items():
+        rows = rows.filter(pc.field(name).isin(list(values)))
+    return rows
 
 
 def _to_pandas(rows: pa.Table) -> pd.DataFrame:

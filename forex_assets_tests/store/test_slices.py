@@ -133,6 +133,30 @@ def test_only_the_columns_asked_for_are_read(store: SliceStore) -> None:
         store.read(BARS, "usdclp", [DAY], columns=["close"])
 
 
+def test_only_the_rows_asked_for_are_read(store: SliceStore) -> None:
+    frame = forecast(DAY[0])
+    frame["model"] = ["random_walk"] + ["other"] * (len(frame) - 1)
+    store.write(FORECAST, "usdclp", DAY, frame)
+    chosen = store.read(FORECAST, "usdclp", columns=["model", "mean"], only={"model": ["random_walk", "nobody"]})
+    assert chosen.to_dict("records") == [{"model": "random_walk", "mean": frame["mean"].iloc[0]}]
+    assert store.read(FORECAST, "usdclp", only={"model": ["nobody"]}).empty
+
+
+def test_the_state_of_a_table_changes_when_a_slice_is_written_or_added_and_only_then(store: SliceStore) -> None:
+    assert store.state(BARS, "usdclp") == ()
+    store.write(BARS, "usdclp", DAY, bars())
+    first = store.state(BARS, "usdclp")
+    store.write(FORECAST, "usdclp", DAY, forecast(DAY[0]))
+    store.write(BARS, "eurusd", DAY, bars())
+    assert store.state(BARS, "usdclp") == first
+    store.write(BARS, "usdclp", DAY, bars(value=931.0))
+    second = store.state(BARS, "usdclp")
+    assert second != first
+    store.write(BARS, "usdclp", ("2025-06-16",), bars(as_of="2025-06-16"))
+    assert len(store.state(BARS, "usdclp")) == 2
+    assert store.state(BARS, "usdclp") != second
+
+
 def test_a_missing_slice_is_named(store: SliceStore) -> None:
     store.write(BARS, "usdclp", DAY, bars())
     with pytest.raises(StoreError, match="No slice 2025-06-16 of table 'bars' is stored for usdclp") as caught:
