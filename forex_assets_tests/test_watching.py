@@ -134,8 +134,9 @@ def test_intervals_before_and_after_conditioning(stored: Pipeline) -> None:
     shown = regime_of_day(stored, PAIR, _last(stored), "recommended")
     assert {row["horizon"] for row in shown["intervals"]} == {"7d", "15d"}
     for row in shown["intervals"]:
-        wider = row["after_95"][1] - row["after_95"][0] >= row["before_95"][1] - row["before_95"][0] - 1e-9
-        assert wider == (row["factor"] >= 1.0)
+        (low, high), (lowest, highest) = row["before_95"], row["after_95"]
+        assert (lowest <= low + 1e-9) == (row["factor_lower"] >= 1.0)
+        assert (highest >= high - 1e-9) == (row["factor_upper"] >= 1.0)
     classic = regime_of_day(stored, PAIR, _last(stored), "classic")
     assert classic["intervals"][0]["reason"].startswith("fixed table")
 
