@@ -50,8 +50,7 @@ def compile_kernels(folder: Path) -> int:
     calendar = calendar_for("FX")
     days = calendar.sessions(np.datetime64("2020-01-01"), np.datetime64("2022-12-31"))
     values = 100.0 * np.exp(np.cumsum(0.005 * np.random.default_rng(0).standard_t(5, len(days))))
-    known = days.astype("datetime64[us]") + np.timedelta64(20, "h")
-    history = PriceHistory("example", calendar, days, known, values)
+    history = PriceHistory("example", calendar, days, days.astype("datetime64[us]"), values)
     models = [
         ModelChoice(name, parameters={"terminal": terminal}, label=f"{name} {terminal}")
         for name in ("garch_t", "gjr_t", "egarch_t")

@@ -127,8 +127,7 @@ class Table:
         """
         import pandas as pd
 
-        first = frames[0].dtypes if frames else None
-        if len(frames) < 2 or any(not frame.dtypes.equals(first) for frame in frames[1:]):
+        if len(frames) < 2 or any(not frame.dtypes.equals(frames[0].dtypes) for frame in frames[1:]):
             return [self.to_arrow(frame) for frame in frames]
         try:
             whole, keys = self._arrow_of(pd.concat(frames, ignore_index=True))
