@@ -457,6 +457,7 @@ class Pipeline:
     ) -> dict[Key, pd.DataFrame]:
         from forex_assets.forecasting.forecast import make_forecast
         from forex_assets.made_from import BARS, made_from
+        from forex_assets.regime_handover import factors_for
 
         by_config: dict[str, list[dt.date]] = {}
         for day in days:
@@ -479,6 +480,7 @@ class Pipeline:
                 models=choices_of(config),
                 active_model=config.model,
                 calibration=calibration,
+                regime_factors=factors_for(self, pair_id, calibration, days),
                 max_age=self.settings.platform.forecast.max_last_value_age_business_days,
                 seed=self.settings.platform.forecast.seed,
                 monthly=horizon.endswith("m"),
@@ -575,6 +577,7 @@ class Pipeline:
         """Return the width factors by month, each learned from errors matured before it."""
         from forex_assets.forecasting.calibration import learn
         from forex_assets.forecasting.registry import get_model
+        from forex_assets.regime_handover import with_regimes
 
         config = self.active(pair_id, horizon)
         calibrated = [name for name in config.models if get_model(name).capabilities.calibrated]
@@ -587,6 +590,7 @@ class Pipeline:
         if ENSEMBLE in config.models:
             frames.append(pooled.corrections_of(self, pair_id, horizon))
         frame = pd.concat(frames, ignore_index=True) if frames else schemas.INTERVAL_CALIBRATION.empty()
+        frame = with_regimes(self, pair_id, horizon, frame, backtest)
         hashes = "+".join(sorted(backtest["data_hash"].unique()))
         return self.stamp(frame, config_hash=config.config_hash, data_hash=combine_hashes({"backtest": hashes}))
 
