@@ -3,10 +3,9 @@
 Theta, ETS, AutoARIMA, VAR, gradient boosting, the classic ensemble, and Chronos-T5, Bolt and Chronos-2 trained here on
 the panel to 2017-12-29 (``--steps`` each), beside the ensemble that is deployed, walk-forward from 2018 on 22 USD pairs
 of the ECB and USD/CLP as fixing and as close. Weekly origins would cost hours for models that refit or sample, so every
-``--every``-th business day is taken (20: about monthly). Boosting and the classic ensemble run on USD/CLP alone,
-Chronos-T5 on ``SLOW_PAIRS``; Chronos-T5, which samples paths token by token, and Chronos-2, which passes one context at
-a time, take every third of those origins. Every ratio compares a model with the random walk at the origins it ran on
-itself; ``n`` says how many.
+``--every``-th business day is taken (20: about monthly). Boosting and the classic ensemble run on USD/CLP alone, Theta
+on ``THETA_PAIRS``, Chronos-T5 and Chronos-2 on ``SLOW_PAIRS`` and every third of those origins. Every ratio compares a
+model with the random walk at the origins it ran on itself; ``n`` says how many.
 Drivers: copper, dollar index and VIX beside every pair where FOREX_DATA_DIR has them, Chilean ones beside USD/CLP.
 Intervals as in ``evaluation.inference`` (block bootstrap over dates, guarded against one storm deciding).
 
@@ -41,7 +40,14 @@ from forex_assets.forecasting.chronos.data import panel_data
 from forex_assets.forecasting.chronos.train import TrainOptions, train
 from forex_assets.forecasting.contract import DriverHistory, PriceHistory
 from forex_assets.forecasting.panel.index import panel_index
-from forex_assets.forecasting.panel.prices import CURRENCIES, EMERGING, pair_id, panel_histories, rate_drivers
+from forex_assets.forecasting.panel.prices import (
+    CURRENCIES,
+    DEVELOPED,
+    EMERGING,
+    pair_id,
+    panel_histories,
+    rate_drivers,
+)
 from forex_assets.forecasting.registry import ModelChoice
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.market.contract import FetchRequest
@@ -62,7 +68,9 @@ THINNED = 3
 
 
 SLOW_PAIRS = ("usdeur", "usdmxn", "usdzar", "usdclp", "usdclp_close")
-"""Those on which Chronos-T5 runs, which samples paths token by token."""
+"""Those on which Chronos-T5 and Chronos-2 run: one samples paths token by token, one passes context by context."""
+THETA_PAIRS = ("usdclp", "usdclp_close", *(pair_id(name) for name in (*DEVELOPED, "BRL", "MXN", "ZAR", "KRW")))
+"""Theta is fitted by a general optimiser, in seconds a pair and year."""
 
 
 def contestants(trees: int) -> list[tuple[ModelChoice, int, tuple[str, ...]]]:
@@ -76,10 +84,10 @@ def contestants(trees: int) -> list[tuple[ModelChoice, int, tuple[str, ...]]]:
         (one("var"), 1, ()),
         (one("auto_arima"), 1, ()),
         (one("ets"), 1, ()),
-        (one("theta"), 1, ()),
-        (one("chronos_2", {"covariates": "never"}), THINNED, ()),
+        (one("theta"), 1, THETA_PAIRS),
         (one("classic_ensemble", {"trees": trees}), 1, clp),
         (one("gbm_quantile"), 1, clp),
+        (one("chronos_2", {"covariates": "never"}), THINNED, SLOW_PAIRS),
         (one("chronos_t5"), THINNED, SLOW_PAIRS),
         (one("chronos_t5", {"top_k": 50}, "chronos_t5, top_k 50"), THINNED, clp[:1]),
         (one("classic_ensemble", {"trees": trees, "multiplier": "none"}, "classic, no multiplier"), 1, clp[:1]),
@@ -229,6 +237,7 @@ def main() -> None:
     groups = {
         f"{len(CURRENCIES)} USD pairs and USD/CLP (fixing)": list(panel),
         f"{len(EMERGING)} emerging-market pairs": [pair_id(currency) for currency in EMERGING],
+        f"{len(THETA_PAIRS) - 2} USD pairs": list(THETA_PAIRS[2:]),
         "USD/EUR, USD/MXN, USD/ZAR": list(SLOW_PAIRS[:3]),
         "USD/CLP, dólar observado": ["usdclp"],
         "USD/CLP, market close": ["usdclp_close"],

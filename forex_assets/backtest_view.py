@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from forex_assets import schemas
+from forex_assets import schemas, trials
 from forex_assets.errors import DataError, ForexError
 from forex_assets.pipeline import PROVENANCE, Pipeline, utc_now
 from forex_assets.summary import json_value
@@ -364,9 +364,15 @@ def backtest_comparison(pipeline: Pipeline, rows: pd.DataFrame) -> list[dict[str
     matured = _matured(rows)
     as_of = np.datetime64(matured["matured_on"].max(), "D")
     out: list[dict[str, Any]] = []
-    for (pair_id, _), part in matured.groupby(["pair", "horizon"], sort=False):
+    names = {days: name for name, days in pipeline.settings.horizons.items()}
+    for (pair_id, days), part in matured.groupby(["pair", "horizon"], sort=False):
         active = pipeline.settings.active_model(str(pair_id))
-        out += _plain(compare_models(score_grid(part), as_of=as_of, active_model=active))
+        # What was tried before counts, this command's own models besides: it keeps nothing.
+        held = trials.tried(pipeline.settings.home, str(pair_id), names.get(days, f"{days}d"))
+        before = trials.count(held, part["as_of"].min(), part["as_of"].max())
+        new = set(part["model"]) - {BENCHMARK} - set(held["model"])
+        found = compare_models(score_grid(part), as_of=as_of, active_model=active, tried=before + len(new))
+        out += _plain(found)
     return out
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from forex_assets import schemas
+from forex_assets import schemas, trials
 from forex_assets.pipeline import PROVENANCE, Pipeline, instants_of
 from forex_assets.provenance import combine_hashes
 
@@ -60,8 +60,10 @@ def evidence(
     hashes = "+".join(sorted(backtest["data_hash"].unique()))
     stamps = {"config_hash": config.config_hash, "data_hash": combine_hashes({"backtest": hashes})}
     shared = {"as_of": day, "active_model": config.model}
+    origins = grid.origins[[0, -1]]
+    ever = trials.count(trials.tried(pipeline.settings.home, pair_id, horizon), *origins)
     return Evidence(
-        pipeline.stamp(compare_models(grid, **shared), **stamps),  # type: ignore[arg-type]
+        pipeline.stamp(compare_models(grid, tried=ever, **shared), **stamps),  # type: ignore[arg-type]
         pipeline.stamp(reliability(grid, **shared), **stamps),  # type: ignore[arg-type]
         pipeline.stamp(performance_slices(grid, labels, **shared), **stamps),  # type: ignore[arg-type]
     )

@@ -530,11 +530,17 @@ class Pipeline:
         every: int | None = None,
     ) -> pd.DataFrame:
         """Return the walk-forward rows of every model for one horizon, from the snapshot of ``as_of`` or the newest."""
+        from forex_assets import trials
+
         snapshot = self.snapshot(pair_id, as_of)
-        self.record_config(self.active(pair_id, horizon, snapshot.as_of))
-        return self.backtest_of(
+        config = self.active(pair_id, horizon, snapshot.as_of)
+        self.record_config(config)
+        made = self.backtest_of(
             pair_id, horizon, snapshot.bars, snapshot.as_of, snapshot.data_hash, start=start, every=every
         )
+        span = made["as_of"].min(), made["as_of"].max()
+        trials.record(self.settings.home, pair_id, horizon, choices_of(config), *span, how="backtest")
+        return made
 
     def backtest_of(
         self,

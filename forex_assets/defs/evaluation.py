@@ -124,7 +124,11 @@ def evidence_markdown(name: str, frames: dict[str, pd.DataFrame]) -> dict[str, s
             "e_worse",
             "verdict",
         ]
-        return {"comparison": str(frame[columns].round(3).to_markdown(index=False))}
+        tried = (
+            f"Configurations ever scored on these origins beside the random walk, searches included: "
+            f"**{int(frame['trials'].iloc[0])}**; adjusted p-values allow for them.\n\n"
+        )
+        return {"comparison": tried + str(frame[columns].round(3).to_markdown(index=False))}
     return {
         label: f"![{label}](data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode()})"
         for label, picture in pictures(name, frame).items()

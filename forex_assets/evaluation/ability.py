@@ -151,13 +151,16 @@ def superior_ability(losses: Floats, benchmark: Floats, means: Floats, benchmark
     return float((simulated > statistic).mean())
 
 
-def holm(p_values: npt.ArrayLike) -> Floats:
-    """Return p-values corrected for looking at several (Holm); NaN stays and counts as no test."""
+def holm(p_values: npt.ArrayLike, trials: int = 0) -> Floats:
+    """Return p-values corrected for looking at several (Holm); NaN stays and counts as no test.
+
+    ``trials`` is how many were looked at where that is more than are given; the others count as if their p were 1.
+    """
     raw = np.asarray(p_values, dtype=np.float64)
     out = np.full(raw.shape, np.nan)
     known = np.flatnonzero(np.isfinite(raw))
     order = known[np.argsort(raw[known], kind="stable")]
-    factors = len(order) - np.arange(len(order))
+    factors = max(len(order), trials) - np.arange(len(order))
     out[order] = np.minimum(np.maximum.accumulate(raw[order] * factors), 1.0)
     return out
 

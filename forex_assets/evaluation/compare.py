@@ -35,20 +35,23 @@ COMPARISON_COLUMNS = [name for name in MODEL_COMPARISON.column_names if name not
 RELIABILITY_COLUMNS = [name for name in RELIABILITY.column_names if name not in PROVENANCE]
 
 
-def compare_models(grid: ScoreGrid, *, as_of: np.datetime64, active_model: str) -> pd.DataFrame:
+def compare_models(grid: ScoreGrid, *, as_of: np.datetime64, active_model: str, tried: int = 0) -> pd.DataFrame:
     """Return one MODEL_COMPARISON row per model, without the provenance columns.
+
+    ``tried`` is how many configurations were ever scored on these origins; corrected p-values allow for them where
+    they are more than the models at hand.
 
     Every figure against the random walk is over the origins both have. The model confidence set and the test of
     superior ability are over the origins all models have; with the random walk missing they stay empty.
     """
     rows = [_plain(grid, column) for column in range(len(grid.models))]
     benchmark = grid.benchmark
-    trials = sum(name != "random_walk" for name in grid.models)
+    trials = max(tried, sum(name != "random_walk" for name in grid.models))
     scale = naive_scale(grid)
     for column, row in enumerate(rows):
         row["mase"] = _mase(grid, column, scale)
         row.update(_against(grid, column, benchmark) if benchmark is not None else {})
-    _correct(rows)
+    _correct(rows, trials)
     _best_set(grid, rows)
     frame = pd.DataFrame(rows).assign(
         pair=grid.pair, horizon=grid.horizon, as_of=pd.Timestamp(as_of), trials=trials, model=list(grid.models)
@@ -176,9 +179,9 @@ def _against(grid: ScoreGrid, column: int, benchmark: int) -> dict[str, Any]:
     }
 
 
-def _correct(rows: list[dict[str, Any]]) -> None:
+def _correct(rows: list[dict[str, Any]], trials: int) -> None:
     for label in ("dm_crps", "dm_interval_score"):
-        adjusted = holm([row.get(f"{label}_p", math.nan) for row in rows])
+        adjusted = holm([row.get(f"{label}_p", math.nan) for row in rows], trials)
         for row, value in zip(rows, adjusted, strict=True):
             row[f"{label}_p_adjusted"] = float(value)
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from forex_assets import trials
 from forex_assets.deployment import raise_alert
 from forex_assets.errors import DataError, ForexError
 from forex_assets.forecasting.registry import ModelChoice, get_model
@@ -104,6 +105,9 @@ def search(
         "timed_out": report.timed_out,
         "fallback": fallback,
     }
+    scored = [ModelChoice(row["model"], row["parameters"]) for row in result["table"] if not row["error"]]
+    if scored:
+        trials.record(pipeline.settings.home, pair_id, horizon, scored, *result["origins"], how="search")
     entry = _record(pipeline, subject, as_of, now, outcome, report.reasons)
     if report.candidate is not None:
         pipeline.lifecycle.versions.put(report.candidate)
@@ -270,6 +274,7 @@ def _plain(found: Found, problem: Problem) -> dict[str, Any]:
         "winner": found.winner.row() if found.winner else None,
         "incumbent": found.incumbent.row(),
         "table": [trial.row() for trial in found.trials],
+        "origins": [str(problem.evaluator.days[0]), str(problem.evaluator.days[-1])],
         "finalists": [key_of(trial.choice) for trial in found.finalists],
         "metrics": {name: value for name, value in metrics.items() if math.isfinite(value)},
         "reasons": list(found.reasons),

@@ -406,8 +406,10 @@ TEXTS: dict[str, Text] = {
         "random walk; the verdict holds however often one looks (confidence sequence of the CRPS).",
     ),
     "evidence.trials": Text(
-        "{n} modelos probados además del paseo aleatorio; los valores p lo tienen en cuenta.",
-        "{n} models tried beside the random walk; the p-values allow for it.",
+        "{n} configuraciones probadas hasta hoy en estas fechas además del paseo aleatorio, búsquedas incluidas; los "
+        "valores p lo tienen en cuenta.",
+        "{n} configurations ever tried on these dates beside the random walk, searches included; the p-values allow "
+        "for them.",
     ),
     "evidence.none": Text(
         "No hay evidencia guardada: falta correr la retrospectiva.", "No evidence is stored: the backtest has not run."

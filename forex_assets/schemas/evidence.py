@@ -26,7 +26,13 @@ MODEL_COMPARISON = declare(
         _ACTIVE,
         _N,
         _N_EFFECTIVE,
-        Column("trials", "int", "Models looked at beside the random walk; adjusted p-values allow for it", "models"),
+        Column(
+            "trials",
+            "int",
+            "Configurations ever scored on these origins beside the random walk, searches included; adjusted p-values "
+            "allow for them",
+            "configurations",
+        ),
         Column("first_origin", "date", "First origin compared"),
         Column("last_origin", "date", "Last origin compared"),
         _number("crps", "Mean CRPS over the stored levels", "quote per base"),
