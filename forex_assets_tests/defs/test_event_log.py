@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -15,7 +17,7 @@ import pytest
 import yaml
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
-from forex_assets.defs.event_log import PooledSqliteEventLogStorage
+from forex_assets.defs.event_log import PooledSqliteEventLogStorage, place_new
 from forex_assets.settings import packaged_config_dir
 from forex_assets_tests.defs.numbered import PARTITIONS, materialise
 
@@ -177,3 +179,50 @@ def test_a_forked_process_opens_connections_of_its_own(instance: dg.DagsterInsta
         kinds = _plain(instance.event_log_storage.get_records_for_run(run_id).records)
         assert sum(kind == "ASSET_MATERIALIZATION" for kind, _, _ in kinds) == 6
         assert kinds[-1][0] == dg.DagsterEventType.RUN_SUCCESS.value
+
+
+def _schema(path: Path) -> list[tuple[Any, ...]]:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return [
+            *connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name"),
+            *connection.execute("SELECT version_num FROM alembic_version"),
+            *connection.execute("PRAGMA journal_mode"),
+        ]
+
+
+def test_a_later_runs_log_is_copied_and_is_what_the_stock_storage_makes(
+    instance: dg.DagsterInstance, dagster_home: Path, tmp_path: Path
+) -> None:
+    runs = dagster_home / "history" / "runs"
+    first, second = (materialise(instance).run_id for _ in range(2))
+    assert [path.name for path in runs.glob(".empty-run-*")] == [f".empty-run-{dg.__version__}"]
+    assert not list(runs.glob(".*.tmp"))
+    (tmp_path / "stock").mkdir()
+    stock = SqliteEventLogStorage(str(tmp_path / "stock"))
+    with stock.run_connection("plain"):
+        pass
+    expected = _schema(tmp_path / "stock" / "plain.db")
+    assert _schema(runs / f"{first}.db") == _schema(runs / f"{second}.db") == expected
+    with contextlib.closing(sqlite3.connect(runs / f".empty-run-{dg.__version__}")) as connection:
+        assert connection.execute("SELECT count(*) FROM event_logs").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "foreign"])
+def test_a_damaged_copy_is_not_used(instance: dg.DagsterInstance, dagster_home: Path, damage: str) -> None:
+    materialise(instance)
+    (kept,) = (dagster_home / "history" / "runs").glob(".empty-run-*")
+    whole = kept.read_bytes()
+    kept.write_bytes({"empty": b"", "cut": whole[:-4096], "foreign": b"x" * len(whole)}[damage])
+    made = materialise(instance)
+    assert made.success
+    assert any(
+        entry.dagster_event and entry.dagster_event.is_step_materialization for entry in instance.all_logs(made.run_id)
+    )
+
+
+def test_what_is_there_is_never_replaced(tmp_path: Path) -> None:
+    place_new(tmp_path / "a", b"first")
+    with pytest.raises(FileExistsError):
+        place_new(tmp_path / "a", b"second")
+    assert (tmp_path / "a").read_bytes() == b"first"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
