@@ -10,7 +10,8 @@ import pandas as pd
 
 from forex_assets.defs import panel
 from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors, say
-from forex_assets.defs.partitions import DAY, HORIZON, day_by_horizon, horizons, store_key
+from forex_assets.defs.partitions import DAY, HORIZON, day_by_horizon, horizons, partition_key, store_key
+from forex_assets.forecast_view import composition_of, direction_of
 from forex_assets.pipeline import Pipeline
 from forex_assets.settings import PairSpec
 
@@ -120,9 +121,41 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition | dg.S
             for horizon, days in days_by_horizon(context).items():
                 frames.update(pipeline.forecasts(pair.id, horizon, days))
         describe_slices(context, context.asset_key, frames)
+        for horizon in sorted(
+            {key[0] for key in frames}
+        ):  # each entry costs Dagster a look at the whole range of the run
+            newest = max(key for key in frames if key[0] == horizon)
+            for name, text in forecast_markdown(frames[newest]).items():
+                say(context, partition_key(newest), name, text)
         return frames
 
     return [active_config, backtest, interval_calibration, forecast]
+
+
+def forecast_markdown(frame: pd.DataFrame) -> dict[str, str]:
+    """Return what a reader asks of a day's deployed forecast: the view, what it is made of, and from which data."""
+    rows = frame.loc[frame["is_target"] & frame["is_active"]]
+    if rows.empty:
+        return {}
+    row = rows.iloc[0]
+    view = direction_of(row)
+    flat = f"flat (within {view['band']:.1%}) {view['flat']:.0%}"
+    out = {"direction": f"down {view['down']:.0%}, {flat}, up {view['up']:.0%}"}
+    made = composition_of(row)
+    if made is not None:
+        lines = ["| model | share |", "|---|---|"]
+        lines += [f"| {name} | {share:.1%} |" for name, share in made["carried_by"].items()]
+        lines += ["", "Left out:", "", *(f"- {name}: {reason}" for name, reason in made["left_out"].items())]
+        failed = ["", "**Degraded: a model that should carry weight failed.**"] if made["degraded"] else []
+        out["made_of"] = "\n".join([*lines, *failed])
+    if "made_from" in frame.attrs:
+        lines = [
+            "| data | hash |",
+            "|---|---|",
+            *(f"| {name} | `{value}` |" for name, value in frame.attrs["made_from"].items()),
+        ]
+        out["made_from"] = "\n".join(lines)
+    return out
 
 
 def days_by_horizon(context: dg.AssetExecutionContext) -> dict[str, list[dt.date]]:

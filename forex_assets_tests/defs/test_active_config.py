@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from pathlib import Path
 
 import dagster as dg
@@ -169,3 +170,19 @@ def test_the_materialisation_in_dagster_carries_the_same_hashes_as_the_slice(bui
     assert materialization.metadata["data_hash"].value == info.meta["data_hash"]
     assert materialization.metadata["config_hash"].value == info.meta["config_hash"]
     assert materialization.metadata["dagster/partition_row_count"].value == info.rows
+
+
+@pytest.mark.capability("B27")
+def test_the_ui_says_what_carries_the_newest_forecast_why_others_do_not_and_which_way_it_points(built: World) -> None:
+    records = built.instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey([PAIR, "forecast"]), asset_partitions=[f"{LAST_AS_OF}|7d"]), limit=1
+    ).records
+    assert records[0].asset_materialization is not None
+    metadata = records[0].asset_materialization.metadata
+    made = str(metadata["made_of"].value)
+    shares = [float(share) for share in re.findall(r"\| ([0-9.]+)% \|", made)]
+    assert sum(shares) == pytest.approx(100.0, abs=0.2)
+    assert "rw_drift: gate shut" in made
+    assert "driver vix: no VIX" in made
+    assert re.fullmatch(r"down \d+%, flat \(within 0\.5%\) \d+%, up \d+%", str(metadata["direction"].value))
+    assert "panel_fits" in str(metadata["made_from"].value)
