@@ -464,11 +464,11 @@ class Pipeline:
             by_config.setdefault(self.active(pair_id, horizon, day).config_hash, []).append(day)
         if len(by_config) > 1:
             # Each day is made with the configuration that was current then, never with a later one.
-            parts = [
+            made_apart = [
                 self._forecast_batch(pair_id, horizon, bars, part, data_hashes, calibration)
                 for part in by_config.values()
             ]
-            return {key: frame for part in parts for key, frame in part.items()}
+            return {key: frame for part in made_apart for key, frame in part.items()}
         config = self.active(pair_id, horizon, days[-1])
         with pooled.in_force(self):
             history = self.history(pair_id, bars)
