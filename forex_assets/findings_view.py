@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from forex_assets.errors import StoreError
 from forex_assets.monitoring.false_alarms import false_alarm_rate
 from forex_assets.monitoring.finding import Finding
 from forex_assets.monitoring.persistence import persisting_unknowns
@@ -88,6 +89,23 @@ def stored_findings(pipeline: Pipeline, pair_id: str, *, before: dt.date, days: 
     """Return stored findings of the newest ``days`` days before one."""
     keys = [key for key in pipeline.store.keys(FINDINGS, pair_id) if key[0] < day_key(before)][-days:]
     return pipeline.store.read(FINDINGS, pair_id, keys, allow_bad=True) if keys else FINDINGS.empty()
+
+
+def newest_findings(pipeline: Pipeline, pair_id: str, as_of: dt.date | None = None) -> pd.DataFrame:
+    """Return the stored findings of a day, or of the newest one.
+
+    Raises
+    ------
+    StoreError
+        When there are none.
+    """
+    keys = [key for key in pipeline.store.keys(FINDINGS, pair_id) if as_of is None or key[0] == day_key(as_of)]
+    if not keys:
+        raise StoreError(
+            f"No findings of {pair_id} are stored{f' for {as_of}' if as_of else ''}.",
+            remedy=f"run `forex run --pair {pair_id}`, or its job {pair_id}_monitoring_job for that day.",
+        )
+    return pipeline.store.read(FINDINGS, pair_id, [keys[-1]], allow_bad=True)
 
 
 def drift_history(pipeline: Pipeline, pair_id: str, *, before: dt.date) -> pd.DataFrame:

@@ -51,6 +51,7 @@ def register(app: typer.Typer) -> None:
     app.command("check")(check)
     drift_app.command("show")(drift_show)
     monitor_app.command("replay")(replay)
+    monitor_app.command("findings")(findings)
     monitor_app.command("calibrate-alarms")(calibrate_alarms)
     app.add_typer(drift_app)
     app.add_typer(monitor_app)
@@ -113,6 +114,67 @@ CHECK_COLUMNS: tuple[Column[dict[str, Any]], ...] = (
     Column("RMSE Δ", lambda row: _change(row["rmse_change"]), right=True),
     Column("MAPE Δ", lambda row: _change(row["mape_change"]), right=True),
     Column("Samples", lambda row: str(row["samples"]), right=True),
+)
+
+
+def findings(
+    pair: PairOption = None,
+    as_of: AsOfOption = None,
+    profile: ProfileOption = "recommended",
+    json_output: JsonOption = False,
+) -> None:
+    """Show what fires or cannot judge on the newest stored day, each rule with its measured false alarms a year."""
+    from forex_assets.findings_view import newest_findings
+    from forex_assets.monitoring.registry import check_profile
+    from forex_assets.pipeline import Pipeline
+    from forex_assets.reporting.alarm_texts import meaning
+    from forex_assets.summary import json_value
+
+    settings = load_settings()
+    pipeline, chosen, day = Pipeline(settings), check_profile(profile), parse_as_of(as_of)
+    wanted = parse_pairs(settings, pair or next(iter(settings.pairs)))
+    parts, skipped = each_pair(wanted, lambda name: newest_findings(pipeline, name, day), may_skip=pair == "all")
+    rows = [
+        {
+            **row,
+            "means_es": meaning(row["monitor"], row["rule"], "es"),
+            "means_en": meaning(row["monitor"], row["rule"], "en"),
+        }
+        for part in parts
+        for row in part.loc[part["profile"] == chosen].to_dict("records")
+    ]
+    if json_output:
+        print_json({"rows": [{str(k): json_value(v) for k, v in row.items()} for row in rows], "skipped": skipped})
+        return
+    for state, title in (("fired", "fires"), ("unknown", "cannot judge")):
+        some = [row for row in rows if row["state"] == state]
+        typer.echo(f"{len(some)} of {len(rows)} rules: {title}")
+        if some:
+            print_table(stdout(), some, FINDING_COLUMNS)
+        for row in some if state == "fired" else []:
+            typer.echo(f"{row['rule']} {row['subject']}: {str(row['reasons']).splitlines()[0]}")
+            typer.echo(f"  {row['means_es']}")
+            typer.echo(f"  {row['means_en']}")
+
+
+def _rate(value: float) -> str:
+    return "not measured" if not math.isfinite(value) else f"{value:.2f}"
+
+
+FINDING_COLUMNS: tuple[Column[dict[str, Any]], ...] = (
+    Column("Pair", lambda row: row["pair"], once=True),
+    Column("Day", lambda row: str(row["as_of"].date()), once=True),
+    Column("Severity", lambda row: row["severity"]),
+    Column("Rule", lambda row: f"{row['monitor']}/{row['rule']}"),
+    Column("On", lambda row: row["subject"]),
+    Column("Effect", lambda row: "–" if not math.isfinite(row["effect"]) else f"{row['effect']:.2f}", right=True),
+    Column(
+        "Limit",
+        lambda row: "–" if not math.isfinite(row["threshold"]) else f"{row['threshold']:.2f}",
+        right=True,
+        wide=True,
+    ),
+    Column("False/yr", lambda row: _rate(row["false_alarms_per_year"]), right=True),
 )
 
 

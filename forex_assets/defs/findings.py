@@ -86,15 +86,22 @@ def _days(context: dg.AssetExecutionContext) -> list[dt.date]:
 
 
 def findings_markdown(frame: pd.DataFrame) -> str:
-    """Return what fires and how many rules are clear or unknown, as Markdown."""
+    """Return what fires, what it means in Spanish and English, and how many rules are clear or unknown, as Markdown."""
+    from forex_assets.reporting.alarm_texts import meaning
+
     fired = frame.loc[(frame["state"] == "fired") & (frame["profile"] == "recommended")]
     counts = Counter(frame.loc[frame["profile"] == "recommended", "state"])
     lines = [f"{counts['fired']} fired, {counts['clear']} clear, {counts['unknown']} unknown"]
-    lines += [
+    told = [
+        f"  - {meaning(str(row.monitor), str(row.rule), 'es')}\n  - {meaning(str(row.monitor), str(row.rule), 'en')}"
+        for row in fired.itertuples()
+    ]
+    said = [
         f"- **{row.severity}** {row.monitor}/{row.rule} {row.subject}: {str(row.reasons).splitlines()[0]}"
         f" ({rate_words(row.false_alarms_per_year)})"
         for row in fired.itertuples()
     ]
+    lines += [f"{line}\n{means}" for line, means in zip(said, told, strict=True)]
     return "\n".join(lines)
 
 

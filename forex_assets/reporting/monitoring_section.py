@@ -8,17 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from markupsafe import Markup
 
+from forex_assets.reporting.alarm_texts import Language, meaning, rule_name, unit_name
+from forex_assets.reporting.localize import Localizer
 from forex_assets.schemas.monitoring import FINDINGS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Language = Literal["es", "en"]
+#: Monitors that describe the market instead of accusing model, data or platform.
+DESCRIBING = ("regime", "shock")
+#: The finding that only says whether a message goes out; what it is about stands in rows of its own.
+SUMMARY_RULE = "event_alert"
 
 TEXT: dict[str, tuple[str, str]] = {
     "title": ("Vigilancia", "Monitoring"),
@@ -45,50 +50,26 @@ TEXT: dict[str, tuple[str, str]] = {
     "why": ("Por qué", "Why"),
     "rate": ("Falsas alarmas al año", "False alarms a year"),
     "meaning": ("Qué significa y qué hacer", "What it means, and what to do"),
+    "not_measured": ("sin medir", "not measured"),
+    "describes": ("describe el mercado", "describes the market"),
+    "reason": (
+        "{effect}; límite {limit}; n {n}{effective}{window}",
+        "{effect}; limit {limit}; n {n}{effective}{window}",
+    ),
+    "worth": (" (valen {n})", " (worth {n})"),
+    "window": ("; evidencia del {start} al {end}", "; evidence {start} to {end}"),
+    "no_effect": ("sin medida", "no measure"),
+    "blind": ("No se puede juzgar", "Cannot be judged"),
+    "blind_lead": (
+        "Qué no se sabe y por qué (la razón, en inglés, como la da el monitor):",
+        "What is not known, and why:",
+    ),
     "timeline": ("Línea de tiempo", "Timeline"),
     "timeline_alt": (
         "Precio con regímenes sombreados; debajo, cuándo disparó cada regla",
         "Price with regimes shaded; below it, when each rule fired",
     ),
 }
-
-#: What each alarm means in plain words: Spanish, English.
-MEANING: dict[str, tuple[str, str]] = {
-    "skill": (
-        "El modelo pronostica peor que suponer que el precio no se mueve. Compare con el modelo base y reentrene.",
-        "The model forecasts worse than assuming the price stays put. Compare with the baseline model and retrain.",
-    ),
-    "evidence": (
-        "La evidencia acumulada de que el modelo es peor que el paseo aleatorio es fuerte, se mire cuando se mire.",
-        "The evidence gathered so far says the model is worse than the random walk, however often one looks.",
-    ),
-    "calibration": (
-        "Los intervalos son demasiado angostos o anchos, más de lo que explica el mercado. Vuelva a calibrar el ancho.",
-        "Intervals are too narrow or too wide, more than the market explains. Calibrate their width again.",
-    ),
-    "bias": (
-        "Los resultados caen siempre hacia el mismo lado del pronóstico. Revise los determinantes y el centro.",
-        "Outcomes keep falling on one side of the forecast. Review the drivers and the centre.",
-    ),
-    "volatility": (
-        "El mercado se mueve más de lo que explica su propia agitación. Use los intervalos con cautela unos días.",
-        "The market moves more than its own clustering explains. Use the intervals with care for some days.",
-    ),
-    "location": ("El promedio de la serie cambió.", "The average of the series has changed."),
-    "scale": ("El tamaño de los movimientos cambió.", "The size of the moves has changed."),
-    "distribution": ("La distribución cambió de forma.", "The distribution has changed."),
-    "persistence": (
-        "Los días seguidos se parecen más (o menos) que antes.",
-        "Days resemble their neighbours more (or less).",
-    ),
-    "link": ("El vínculo entre el cobre y el dólar cambió.", "The link between copper and the dollar has changed."),
-    "high_vol": ("Mercado en alta volatilidad.", "The market is in high volatility."),
-    "copper_shock": ("Un movimiento del cobre que el peso siente.", "A copper move that the peso feels."),
-    "bcch_meeting": ("Reunión de política monetaria cerca.", "A monetary policy meeting is near."),
-    "intervention": ("El Banco Central interviene.", "The central bank is intervening."),
-    "completeness": ("Faltan datos en la serie.", "Values of the series are missing."),
-}
-OTHER = ("Vea la explicación en la columna anterior.", "See the explanation in the column before.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +98,9 @@ def section(view: MonitoringView, language: Language) -> Markup:
         numbers = {state: int(counts.get(state, 0)) for state in ("fired", "clear", "unknown")}
         parts.append(Markup("<p>{}</p>").format(text["lead"].format(**numbers)))
         parts.append(_states(rows, text))
-        parts.append(_fired(rows.loc[rows["state"] == "fired"], text, which))
+        fired = rows.loc[(rows["state"] == "fired") & (rows["rule"] != SUMMARY_RULE)]
+        parts.append(_fired(fired, text, language))
+        parts.append(_blind(rows.loc[rows["state"] == "unknown"], text, language))
     if language in view.pictures:
         parts.append(
             Markup(
@@ -144,23 +127,78 @@ def _states(rows: pd.DataFrame, text: dict[str, str]) -> Markup:
     ).format(text["title"], text["monitor"], head, body)
 
 
-def _fired(rows: pd.DataFrame, text: dict[str, str], which: int) -> Markup:
+def accusing(fired: pd.DataFrame) -> pd.DataFrame:
+    """Return those fired findings that accuse model, data or platform, the most severe first."""
+    rows = fired.loc[~fired["monitor"].isin(DESCRIBING) | fired["rule"].str.endswith("_unknown_persists")]
+    rank = rows["severity"].map({"critical": 0, "high": 1, "medium": 2, "low": 3}).fillna(4)
+    return rows.iloc[rank.argsort(kind="stable")]
+
+
+def evidence_words(row: Mapping[Any, Any], language: Language) -> str:
+    """Return what a finding rests on, in figures that read the same in both languages: effect, limit, n, window."""
+    loc, which = Localizer(language), 0 if language == "es" else 1
+    text = {name: both[which] for name, both in TEXT.items()}
+    unit = unit_name(str(row["unit"]), language) if row["unit"] else ""
+
+    def measured(value: float) -> str:
+        if pd.isna(value):
+            return text["no_effect"]
+        return (
+            loc.percent(value, 1, sign=True) if unit == "share" else f"{loc.number(value, 2, sign=True)} {unit}".strip()
+        )
+
+    n, effective = int(row["n"]), float(row["n_effective"])
+    worth = text["worth"].format(n=loc.number(effective, 1)) if 0 < effective < 0.95 * n else ""
+    window = ""
+    if not pd.isna(row["window_start"]) and not pd.isna(row["window_end"]):
+        window = text["window"].format(start=loc.date(row["window_start"]), end=loc.date(row["window_end"]))
+    return text["reason"].format(
+        effect=measured(row["effect"]), limit=measured(row["threshold"]), n=loc.count(n), effective=worth, window=window
+    )
+
+
+def _blind(rows: pd.DataFrame, text: dict[str, str], language: Language) -> Markup:
+    """Return what cannot be judged and why, rules with one reason together."""
+    if rows.empty:
+        return Markup("")
+    groups: dict[str, list[str]] = {}
+    for row in rows.to_dict("records"):
+        reason = str(row["reasons"]).splitlines()[0]
+        groups.setdefault(reason, []).append(f"{rule_name(str(row['rule']), language)} ({row['subject']})")
+    items = Markup("").join(
+        Markup('<li><span lang="en">{}</span> <span class="quiet">{}</span></li>').format(reason, ", ".join(names))
+        for reason, names in groups.items()
+    )
+    return Markup('<h3>{}</h3><p class="note">{}</p><ul class="plain">{}</ul>').format(
+        text["blind"], text["blind_lead"], items
+    )
+
+
+def _fired(rows: pd.DataFrame, text: dict[str, str], language: Language) -> Markup:
     if rows.empty:
         return Markup("")
     columns = ("rule", "subject", "why", "rate", "meaning")
     head = Markup("").join(Markup('<th scope="col">{}</th>').format(text[name]) for name in columns)
     lines = []
-    for row in rows.itertuples():
-        rate = "–" if pd.isna(row.false_alarms_per_year) else f"{float(str(row.false_alarms_per_year)):.2f}"
+    loc = Localizer(language)
+    for row in rows.to_dict("records"):
+        measured = row["false_alarms_per_year"]
+        rate = text["not_measured"] if pd.isna(measured) else loc.number(measured, 2)
+        if row["monitor"] in DESCRIBING and pd.isna(measured):
+            rate = text["describes"]
+        english = Markup('<span lang="en">{}</span>').format(str(row["reasons"]).splitlines()[0])
+        why = english if language == "en" else evidence_words(row, language)
         lines.append(
             Markup(
-                '<tr><th scope="row">{}</th><td>{}</td><td lang="en">{}</td><td class="num">{}</td><td>{}</td></tr>'
+                '<tr><th scope="row">{}<span class="under"><code>{}</code></span></th><td>{}</td>'
+                '<td class="wrap">{}</td><td class="num">{}</td><td class="wrap">{}</td></tr>'
             ).format(
-                f"{row.monitor!s}/{row.rule!s}",
-                row.subject,
-                str(row.reasons).splitlines()[0],
-                rate.replace(".", "," if which == 0 else "."),
-                MEANING.get(str(row.rule), OTHER)[which],
+                rule_name(str(row["rule"]), language),
+                f"{row['monitor']}/{row['rule']}",
+                row["subject"],
+                why,
+                rate,
+                meaning(str(row["monitor"]), str(row["rule"]), language),
             )
         )
     return Markup(
@@ -178,4 +216,4 @@ def picture(figure: Figure) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-__all__ = ["MEANING", "MonitoringView", "picture", "section"]
+__all__ = ["MonitoringView", "accusing", "evidence_words", "picture", "rule_name", "section"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from forex_assets.evaluation.direction import NEUTRAL_BAND_SHARE, probabilities
 from forex_assets.levels import QUANTILE_COLUMNS, QUANTILE_LEVELS
-from forex_assets.reporting import changes_section, charts, evidence_charts, monitoring_section
+from forex_assets.reporting import changes_section, charts, evidence_charts, folding, monitoring_section
 from forex_assets.reporting.charts import fan_chart_png as fan_chart_png
 from forex_assets.reporting.inputs import ReportInputs
 from forex_assets.reporting.localize import DESK_ZONE, LANGUAGES, Language, Localizer
@@ -221,10 +221,15 @@ class Page:
             found.append(("warn", loc.text("notice.unknown", horizons=unknown)))
         if what_if := self.horizons(lambda h: h.active is not None and bool(h.active.reconstructed)):
             found.append(("warn", loc.text("notice.reconstructed", horizons=what_if)))
+        found += folding.attention(self)
         days = (self.inputs.generated_at.astimezone(DESK_ZONE).date() - self.inputs.as_of).days
         if days > HISTORIC_AFTER_DAYS:
             found.append(("info", loc.text("notice.historic", as_of=loc.date(self.inputs.as_of), days=loc.count(days))))
         return found
+
+    def evidence_of(self, finding: Mapping[Any, Any]) -> str:
+        """Return what a finding rests on, in figures."""
+        return monitoring_section.evidence_words(finding, self.loc.language)
 
     def live_sentence(self, horizon: HorizonView) -> Markup:
         """Return how a horizon's own forecasts have done so far."""
@@ -502,11 +507,12 @@ def _environment() -> Any:
 def _render(view: ReportView, language: Language) -> str:
     loc = Localizer(language, view.price_decimals)
     other: Language = "en" if language == "es" else "es"
+    page = Page(view, loc)
     html: str = (
         _environment()
         .get_template("report.html.j2")
         .render(
-            page=Page(view, loc),
+            page=page,
             view=view,
             loc=loc,
             t=loc.text,
@@ -516,7 +522,7 @@ def _render(view: ReportView, language: Language) -> str:
             other_file=report_filename(other),
         )
     )
-    return html
+    return folding.folded(html, folding.verdict_lines(page))
 
 
 def _plain(text: str) -> str:
