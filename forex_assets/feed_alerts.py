@@ -35,16 +35,16 @@ def told(finding: FeedFinding) -> str:
     return f"{finding.rule} in {finding.series}{against}: {finding.reason}"
 
 
-def alert_of(found: Sequence[FeedFinding], pair_id: str, *, target: str, now: dt.datetime) -> Alert | None:
+def alert_of(found: Sequence[FeedFinding], pair_id: str, *, now: dt.datetime) -> Alert | None:
     """Return the one alert of everything the feed rules found, or None where they found nothing.
 
     Its key names series and rules, so the same suspicion is told once per cool-down and a new one at once. It is of
-    high severity where values may be wrong, or where the target's own feed is concerned.
+    high severity where values may be wrong.
     """
     suspects = [item for item in found if item.state == "found"]
     if not suspects:
         return None
-    serious = any(item.rule in _WRONG_VALUES or item.series == target for item in suspects)
+    serious = any(item.rule in _WRONG_VALUES for item in suspects)
     subjects = sorted({f"{item.series}/{item.rule}" for item in suspects})
     return Alert(
         kind=KIND,

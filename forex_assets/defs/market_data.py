@@ -44,7 +44,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
         with readable_errors():
             frames = pipeline.write_ingest(pair.id, now=now)
         suspects = feed_findings(frames["observations"], pipeline.settings, pair.id, as_of=now.to_pydatetime())
-        alert = alert_of(suspects, pair.id, target=pair.target.series, now=now.to_pydatetime())
+        alert = alert_of(suspects, pair.id, now=now.to_pydatetime())
         if alert is not None:
             Outbox.from_settings(pipeline.settings).append(alert)
         status = frames["source_status"]

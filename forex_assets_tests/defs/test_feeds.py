@@ -54,4 +54,4 @@ def test_a_feed_in_order_raises_no_alert(tmp_path: Path) -> None:
     judged = feed_findings(rows, settings, PAIR, as_of=now.to_pydatetime())
     clear = {item.rule for item in judged if item.series == "usdclp_fixing" and item.state == "clear"}
     assert clear >= {"stale_feed", "calendar_errors", "level_break"}
-    assert alert_of(judged, PAIR, target="usdclp_fixing", now=now.to_pydatetime()) is None
+    assert alert_of(judged, PAIR, now=now.to_pydatetime()) is None
