@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,13 +11,22 @@ import pytest
 
 from forex_assets.errors import ValidationError
 from forex_assets.monitoring import false_alarms as packaged
-from forex_assets.monitoring.alarm_table import false_alarms, feed_power, path_power, powers_frame, score_power
+from forex_assets.monitoring.alarm_table import (
+    PATH_FAULTS,
+    false_alarms,
+    feed_power,
+    path_power,
+    powers_frame,
+    score_power,
+    volatility_power,
+    with_tail,
+)
 from forex_assets.monitoring.alarms import alarm_starts, rate_interval, share_with_interval
 from forex_assets.monitoring.false_alarms import false_alarm_rate, measured_rates
 from forex_assets.monitoring.registry import check_profile, monitors
-from forex_assets.simulation.nulls import null_paths
-from forex_assets.simulation.planted import Episodes, episodes, planted_scores, trials, width_times
-from forex_assets_tests.monitoring.scored import matured, settings
+from forex_assets.simulation.nulls import NULLS, null_paths
+from forex_assets.simulation.planted import planted_scores, width_times
+from forex_assets_tests.monitoring.scored import matured, quiet_frames, settings
 
 SETTINGS = settings()
 
@@ -38,22 +48,13 @@ def test_the_interval_of_a_rate_is_garwoods_and_wider_where_paths_differ() -> No
     assert rate_interval(np.zeros(3), np.full(3, 100.0))[0] == 0.0
 
 
-def test_a_share_has_wilsons_interval() -> None:
+def test_a_share_has_clopper_and_pearsons_interval() -> None:
     share, low, high, n = share_with_interval([True] * 9 + [False])
     assert (share, n) == (0.9, 10)
-    assert low == pytest.approx(0.596, abs=0.001)
-    assert high == pytest.approx(0.982, abs=0.001)
+    assert low == pytest.approx(0.5550, abs=1e-4)
+    assert high == pytest.approx(0.9975, abs=1e-4)
+    assert share_with_interval([True] * 5)[1:3] == (pytest.approx(0.025 ** (1 / 5)), 1.0)
     assert np.isnan(share_with_interval([])[0])
-
-
-def test_trials_leave_out_alarms_that_were_up_before() -> None:
-    fired = np.zeros(100, dtype=bool)
-    fired[[9, 25, 70]] = True
-    delays = list(trials(fired, Episodes(np.array([10, 20, 40]), 10), 15))
-    assert delays[0] == 5.0
-    assert np.isnan(delays[1])
-    with pytest.raises(ValidationError, match="No episode"):
-        episodes(100, burn_in=90, active=50, rest=10)
 
 
 def test_a_planted_width_changes_coverage_and_nothing_outside_its_rows() -> None:
@@ -76,8 +77,8 @@ def test_null_worlds_are_driftless_repeatable_and_of_the_length_asked(null: str)
     assert not np.array_equal(one.returns, other.returns)
     assert len(one.dates) == 6 * 252
     assert abs(one.returns.mean()) < 4 * one.returns.std() / np.sqrt(len(one.returns))
-    copper = np.corrcoef(one.returns, one.driver_returns["copper_comex"])[0, 1]
-    assert copper == pytest.approx(-0.36, abs=0.1)
+    copper = np.corrcoef(one.returns[1:], np.diff(np.log(one.drivers["copper_comex"])))[0, 1]
+    assert copper == pytest.approx(-0.41, abs=0.1)
 
 
 def test_wrong_names_are_refused_with_the_remedy() -> None:
@@ -89,29 +90,53 @@ def test_wrong_names_are_refused_with_the_remedy() -> None:
         list(monitors(("mood",)))
 
 
-def test_false_alarms_and_power_are_measured_through_the_monitors_own_scan() -> None:
+def test_false_alarms_and_power_are_measured_through_the_monitors_own_rules() -> None:
     found = false_alarms("walk_t5", SETTINGS, ["recommended"], years=6, paths=1, seed=2)
     total = next(rate for rate in found if (rate.monitor, rate.rule) == ("all", "all"))
     assert total.years == pytest.approx(6 - 750 / 252, abs=0.01)
     assert total.low <= total.per_year <= total.high
-    assert {rate.monitor for rate in found} >= {"performance", "drift", "regime", "shock"}
-    power = powers_frame(
-        score_power("walk_t5", SETTINGS, "recommended", ["7d"], within=60, years=8, paths=1, seed=2)
-    ).set_index(["fault", "rule"])
-    assert power.loc[("intervals x0.5", "any"), "found"] >= 0.5
-    assert power.loc[("intervals x0.5", "any"), "trials"] >= 2
-
-
-@pytest.mark.capability("E11", "J11")
-def test_an_outage_becomes_unknown_and_loud_prices_an_alarm() -> None:
-    feeds = powers_frame(feed_power(SETTINGS, "recommended", within=30, years=6, paths=1, seed=2))
-    outage = feeds.loc[(feeds["fault"] == "data outage") & (feeds["rule"] == "unknown")]
-    assert outage["found"].iloc[0] == 1.0
-    assert outage["median_delay"].iloc[0] <= 15
-    loud = powers_frame(
-        path_power("walk_t5", SETTINGS, "recommended", within=30, years=6, paths=1, seed=2, names=("performance",))
+    assert {rate.monitor for rate in found} >= {"performance", "drift", "regime", "shock", "data_quality"}
+    power = powers_frame(score_power("walk_t5", SETTINGS, "recommended", {"7d": 60}, paths=4, seed=2)).set_index(
+        ["fault", "rule"]
     )
-    assert set(loud["fault"]) >= {"volatility x2", "copper link changes sign"}
+    assert power.loc[("intervals x0.5", "any"), "trials"] >= 3
+    assert power.loc[("intervals x0.5", "any"), "found"] >= 0.5
+    assert power.loc[("CRPS ratio +0.40", "any"), "found"] >= power.loc[("CRPS ratio +0.10", "any"), "found"]
+
+
+def test_a_planted_tail_is_what_the_frame_of_scores_would_say() -> None:
+    rows = matured()["7d"]
+    active = rows.loc[rows["is_active"]].reset_index(drop=True)
+    start = len(active) - 50
+    worse = planted_scores(active, width_times(0.7), np.arange(len(active)) >= start)
+    frames = replace(quiet_frames(), scores=pd.concat([worse, rows.loc[~rows["is_active"]]]))
+    made = {name: worse[name].to_numpy()[start:] for name in ("error_sigma", "pit", "covered_80", "covered_95")}
+    made |= {name: worse[name].to_numpy()[start:] for name in ("crps", "error")}
+    found = with_tail(quiet_frames().scored["7d"], made, start)
+    for name in ("error_sigma", "pit", "covered_80", "covered_95", "crps", "error", "crps_benchmark"):
+        np.testing.assert_allclose(getattr(found, name), getattr(frames.scored["7d"], name))
+
+
+@pytest.mark.capability("E11", "J11", "L18")
+def test_an_outage_and_a_frozen_price_are_noticed_within_days() -> None:
+    feeds = powers_frame(feed_power(SETTINGS, "recommended", paths=2, seed=2)).set_index(["fault", "rule"])
+    assert feeds.loc[("data outage", "fired"), "found"] == 1.0
+    assert feeds.loc[("data outage", "fired"), "median_delay"] <= 10
+    assert feeds.loc[("stale feed", "unknown"), "found"] == 1.0
+    assert feeds.loc[("stale feed", "unknown"), "median_delay"] <= 5
+
+
+@pytest.mark.capability("K28")
+def test_a_fault_of_prices_is_a_trial_of_its_own_path_and_reaches_every_accusing_monitor() -> None:
+    faults = {name: PATH_FAULTS[name] for name in ("volatility x2", "copper link changes sign")}
+    found = powers_frame(path_power("walk_t5", SETTINGS, "recommended", paths=1, seed=4, faults=faults))
+    assert set(found["fault"]) == set(faults)
+    assert {rule.split("/")[0] for rule in found["rule"]} == {"performance", "drift", "data_quality", "any"}
+    assert (found["trials"] == 1).all()
+    alone = powers_frame(volatility_power("walk_t5", SETTINGS, paths=60, seed=4)).set_index(["fault", "rule"])
+    loose, strict = (f"performance/volatility at {name}_log_evidence" for name in ("walk", "surprise"))
+    assert alone.loc[("volatility x2", loose), "found"] > 0.8
+    assert alone.loc[("volatility x2", strict), "found"] < alone.loc[("volatility x2", loose), "found"]
 
 
 def test_every_rule_has_a_measured_rate_and_a_rule_nobody_measured_has_none() -> None:
@@ -125,17 +150,54 @@ def test_every_rule_has_a_measured_rate_and_a_rule_nobody_measured_has_none() ->
     assert false_alarm_rate("recommended", "nobody", "nothing", "x") is None
 
 
-@pytest.mark.capability("K28")
-def test_all_monitors_of_a_pair_together_cry_wolf_at_most_about_once_a_year() -> None:
-    everything = {key: rate for key, rate in measured_rates().items() if key[:2] == ("recommended", "all")}
-    (total,) = everything.values()
-    assert total.low <= 1.0
+def packaged_rows() -> pd.DataFrame:
+    """The packaged table of rates."""
+    rows = pd.read_csv(Path(packaged.__file__).with_name("alarm_rates.csv"))
+    if "seed" not in rows.columns:
+        pytest.skip(
+            "the packaged rates are older than the limits: bench_monitoring.py --write-rates measures them anew"
+        )
+    return rows
+
+
+@pytest.mark.capability("K28", "K01")
+@pytest.mark.parametrize("null", NULLS)
+def test_all_monitors_of_a_pair_together_cry_wolf_at_most_once_a_year(null: str) -> None:
+    rows = packaged_rows()
+    (total,) = rows.loc[
+        (rows["profile"] == "recommended") & (rows["monitor"] == "all") & (rows["null"] == null)
+    ].itertuples()
+    assert total.per_year <= 1.0
+    assert total.years >= 490
+    parts = rows.loc[(rows["profile"] == "recommended") & (rows["rule"] == "all") & (rows["null"] == null)]
+    assert {"performance", "drift", "data_quality"} <= set(parts["monitor"])
+    assert total.alarms == parts.loc[parts["monitor"] != "all", "alarms"].sum()
+
+
+@pytest.mark.capability("K01", "K03")
+def test_rates_come_from_paths_that_chose_no_limit_and_hold_the_nominal_rate() -> None:
+    rows, table = packaged_rows(), SETTINGS.recommended.alarm_table
+    assert set(rows["seed"]) == {table.reporting_seed}
+    assert table.reporting_seed != table.calibration_seed
+    mine = rows.loc[(rows["profile"] == "recommended") & ~rows["describes"]]
+    assert mine.loc[mine["null"] == "ecb_pairs", "nominal_per_year"].isna().all()  # real pairs chose nothing
+    known = mine.loc[mine["null"] != "ecb_pairs"]
+    assert known["nominal_per_year"].notna().all()
+    inside = known["nominal_per_year"].between(known["low"] - 5e-5, known["high"] + 5e-5)
+    assert inside.mean() >= 0.90
+    assert inside[known["rule"] == "all"].mean() >= 0.75
 
 
 def test_rates_survive_a_round_trip(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     (rate, *_) = false_alarms("walk_t5", SETTINGS, ["classic"], years=5, paths=1, seed=1)
     path = str(tmp_path) + "/alarm_rates.csv"
-    packaged.write_rates([rate, replace(rate, null="garch_t", per_year=rate.per_year + 1)], path)
+    made = [rate, replace(rate, null="garch_t", per_year=rate.per_year + 1)]
+    key = ("classic", "walk_t5", rate.monitor, rate.rule, rate.subject)
+    packaged.write_rates(made, path, seed=7, nominal={key: 4.0})
+    written = pd.read_csv(path)
+    assert written["seed"].tolist() == [7, 7]
+    assert written["nominal_per_year"].tolist()[0] == 4.0
+    assert np.isnan(written["nominal_per_year"].tolist()[1])
     monkeypatch.setattr(packaged.resources, "files", lambda _: __import__("pathlib").Path(str(tmp_path)))
     measured_rates.cache_clear()
     try:
