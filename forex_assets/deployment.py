@@ -213,13 +213,27 @@ def deploy(
     return Deployment(tuple(moves), tuple(told), judged)
 
 
-def newest_day(pipeline: Pipeline, pair_id: str, now: dt.datetime) -> dt.date:
-    """Return the newest day with data (today in Santiago without any): later days' forecasts use what is deployed now.
+def newest_day(pipeline: Pipeline, pair_id: str, now: dt.datetime | None = None) -> dt.date:
+    """Return the newest day with data: later days' forecasts use what is deployed now.
 
     Nothing is read but names, so that a rollback works whatever state the data are in.
+
+    Parameters
+    ----------
+    now:
+        Gives the day (today in Santiago) where there are no data at all; None: that is refused.
+
+    Raises
+    ------
+    DataError
+        When there are no data and ``now`` is None.
     """
     days = pipeline.snapshot_days(pair_id)
-    return days[-1] if days else AsOf(now).date
+    if days:
+        return days[-1]
+    if now is None:
+        raise DataError(f"No bars of {pair_id} are stored.", remedy=f"run `forex run --pair {pair_id}` first.")
+    return AsOf(now).date
 
 
 # ---- watching ---------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, descri
 from forex_assets.defs.forecasts import ALL_DAYS
 from forex_assets.defs.partitions import horizons
 from forex_assets.defs.sensors import in_progress
+from forex_assets.deployment import newest_day
 from forex_assets.lifecycle.ledger import Entry
 from forex_assets.lifecycle.subject import Subject
 from forex_assets.pipeline import Pipeline, utc_now
@@ -320,22 +321,6 @@ def search_job(pair_id: str) -> str:
     return jobs.job_name(pair_id, jobs.OPTIMIZE)
 
 
-def newest_day(pipeline: Pipeline, pair_id: str) -> dt.date:
-    """Return the newest day whose bars are stored.
-
-    Raises
-    ------
-    DataError
-        When there is none.
-    """
-    from forex_assets.errors import DataError
-
-    days = pipeline.snapshot_days(pair_id)
-    if not days:
-        raise DataError(f"No bars of {pair_id} are stored.", remedy=f"run `forex run --pair {pair_id}` first.")
-    return days[-1]
-
-
 class _Latest:
     """The newest decisions about one subject, from its ledger entries."""
 
@@ -414,8 +399,13 @@ def gate_markdown(frame: pd.DataFrame) -> str:
     first = frame.iloc[0]
     word = "approved" if first["approved"] else "not approved"
     opening = f", opening {first['opening']} of the year" if first["opening"] else ""
-    rows = frame[["criterion", "state", "expected", "actual"]].to_markdown(index=False)
+    shown = frame.assign(**{"95% interval": [_ends(row) for row in frame.itertuples()]})
+    rows = shown[["criterion", "state", "expected", "actual", "95% interval", "n"]].to_markdown(index=False)
     return f"**{first['candidate']} {word}** against {first['incumbent']}{opening}\n\n{rows}"
+
+
+def _ends(row: Any) -> str:
+    return "" if pd.isna(row.low) or pd.isna(row.high) else f"[{row.low:.4g}, {row.high:.4g}] {row.unit}"
 
 
 def criteria_markdown(own: pd.DataFrame) -> str:
