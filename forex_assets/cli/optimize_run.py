@@ -30,7 +30,10 @@ def run(
     pair: PairOption = None,
     horizon: HorizonOption = "all",
     every: Annotated[bool, typer.Option("--all", help="Every horizon; the same as --horizon all.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Search also where no rule of the trigger asks.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Search where no rule asks; let a classic engine's candidate through."),
+    ] = False,
     engine: Annotated[str, typer.Option("--engine", help="Another search engine than the settings': classic, …")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge the triggers, and stop there.")] = False,
     in_process: Annotated[

@@ -49,7 +49,8 @@ def run_loop(
     Parameters
     ----------
     force:
-        Search even where no rule asks; the ledger says that a person did.
+        Search even where no rule asks, and let the classic engines' candidates through, which were ranked on days of
+        the gate's own period; the ledger says that a person did, and such a promotion is of high risk.
     dry_run:
         Judge the triggers and stop there.
     """
@@ -96,7 +97,8 @@ def _one(
     told(f"searching {pair_id} {name}")
     rules = list(trigger.outcome["asking"]) if outcome.triggered else ["hand"]
     op = {"config": {"rules": rules, "engine": engine, "isolated": isolated}}
-    config = {"ops": {f"{pair_id}__candidate_config": op}}
+    gate = {"config": {"force": force}}
+    config = {"ops": {f"{pair_id}__candidate_config": op, f"{pair_id}__validation_report": gate}}
     tags = {"pair": pair_id, "horizon": name}
     runner.execute(jobs.job_name(pair_id, jobs.OPTIMIZE), first=name, last=name, config=config, tags=tags)
     search = newest("search")

@@ -46,6 +46,12 @@ class SearchConfig(dg.Config):
     isolated: bool = True
 
 
+class GateConfig(dg.Config):
+    """How to judge: ``force`` lets a candidate through that was ranked on days of the gate's own period (classic)."""
+
+    force: bool = False
+
+
 def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
     """Return the optimisation assets of one pair."""
     by_horizon = horizons(pipeline.settings)
@@ -133,7 +139,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
         io_manager_key=SLICE_IO,
         **asset_options(pair, "validation_report", GROUP, unit="criterion"),
     )
-    def validation_report(context: dg.AssetExecutionContext) -> Iterator[Any]:
+    def validation_report(context: dg.AssetExecutionContext, config: GateConfig) -> Iterator[Any]:
         from forex_assets.errors import DataError
         from forex_assets.optimization.gate import candidate_of, validate, validation_frame
 
@@ -146,7 +152,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
                 except DataError as none_found:
                     context.log.info("%s", none_found)
                     continue
-                report = validate(pipeline, version, as_of=version.data_cutoff, now=now)
+                report = validate(pipeline, version, as_of=version.data_cutoff, now=now, force=config.force)
                 frames[(horizon,)] = validation_frame(pipeline, report, version.data_hash)
                 say(context, horizon, "gate", gate_markdown(frames[(horizon,)]))
         if len(frames) == len(context.partition_keys):

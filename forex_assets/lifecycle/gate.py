@@ -126,7 +126,8 @@ def decide_gate(known: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str
     known:
         ``own`` and ``panel`` (:func:`measure`; ``panel`` None when it was not asked), ``horizon_days``, ``opening``
         (1 for the first of the year), ``first`` (nothing was ever deployed for the subject), ``latency_s`` of
-        ``candidate`` and ``incumbent``; ``version`` and ``against``, the hashes of both.
+        ``candidate`` and ``incumbent``; ``version`` and ``against``, the hashes of both; ``seen``, the engine of a
+        search that ranked on days of the gate's period, then ``forced`` says whether a person lets it through.
     policy:
         The ``optimization.gate`` settings.
 
@@ -150,7 +151,8 @@ def decide_gate(known: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str
             "openings", f"at most {len(alphas)} a year", f"{opening}", "the level of this year is spent on earlier ones"
         )
         return criteria.outcome([spent], known, judged_on)
-    found = [criteria.improvement(sample, alphas[opening - 1], policy)]
+    found = [] if known.get("seen") is None else [_seen(known["seen"], known.get("forced", False))]
+    found.append(criteria.improvement(sample, alphas[opening - 1], policy))
     if pooled:
         found.append(_not_worse_here(known["own"]))
     found.append(_interval_score(sample, known["first"]))
@@ -170,6 +172,18 @@ def decide_gate(known: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str
 
 
 # ---- criteria --------------------------------------------------------------------------------------------------
+
+
+def _seen(engine: str, forced: bool) -> dict[str, Any]:
+    """Judge a candidate whose search ranked on days of the gate's own period: only a person may let it through."""
+    expected, actual = (
+        "a search that has not seen the gate's period, or forced",
+        f"{engine}: ranked on the last 30 days",
+    )
+    why = "the best of 27 on one window looks better in five of six cases although nothing is"
+    if forced:
+        return criteria.met("unseen_period", expected, f"{actual}; forced by hand", "forced by hand")
+    return criteria.failed("unseen_period", expected, actual, why)
 
 
 def _not_worse_here(own: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from forex_assets.lifecycle.versions import SETTINGS, ConfigVersion
 from forex_assets.optimization.search import incumbent_of
 from forex_assets.pipeline import Pipeline
 
+#: Engines that rank on the last 30 days (A10).
+CLASSIC_ENGINES = ("classic", "classic-per-horizon", "random")
 #: Business days between the gate's origins.
 EVERY = 5
 #: A model that cannot pass thousands of origins at once is judged on fewer of them, on fewer pairs.
@@ -68,12 +70,8 @@ def validate(
         pairing = _pairing(pipeline, history, subject.horizon, mine, theirs, as_of, 1, days=200)
         window = [part.rows(part.matured > last) for part in pairing[1:]]
         known = {**gate_classic.measure_classic(window[0], window[1], latency), "forced": force}
-        opening, first, function, decide = (
-            0,
-            incumbent == SETTINGS,
-            gate_classic.FUNCTION,
-            gate_classic.decide_gate_classic,
-        )
+        opening, first = 0, incumbent == SETTINGS
+        function, decide = gate_classic.FUNCTION, gate_classic.decide_gate_classic
     else:
         opening = 1 + _openings(pipeline, version, as_of)
         first = incumbent == SETTINGS
@@ -91,6 +89,9 @@ def validate(
             "first": first,
             "latency_s": latency,
         }
+        engine = str(version.search.get("engine", ""))
+        if engine in CLASSIC_ENGINES:  # ranked on the last 30 days, which are the gate's own
+            known |= {"seen": engine, "forced": force}
         function, decide = gate.FUNCTION, gate.decide_gate
     plain_policy = policy.model_dump(mode="json")
     known |= {"version": version.hash, "against": incumbent}

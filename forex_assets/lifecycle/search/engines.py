@@ -6,6 +6,7 @@ Optuna: Akiba et al. (2019); TPE: Bergstra et al. (2011).
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +21,7 @@ from forex_assets.errors import DataError, ForexError
 from forex_assets.forecasting.registry import ModelChoice
 from forex_assets.lifecycle.search.objective import Evaluator, Losses, Objective, paired
 from forex_assets.lifecycle.search.periods import Periods
-from forex_assets.lifecycle.search.space import Dimension, Space, key_of
+from forex_assets.lifecycle.search.space import CLASSIC_MODEL, Dimension, Space, key_of
 
 if TYPE_CHECKING:
     import optuna
@@ -179,7 +180,7 @@ def run_engine(
         When the time is up.
     """
     done: list[Trial] = []
-    evaluate = evaluate or problem.trials
+    here, evaluate = evaluate is None, evaluate or problem.trials
     total = trials
 
     def run(choices: Sequence[ModelChoice]) -> list[Trial]:
@@ -200,6 +201,9 @@ def run_engine(
         points = space.draws(min(trials, 20), seed) if space.engine == "random" else list(space.points)
         points = points or space.draws(trials, seed)
         total = len(points)
+        if here and sum(point.model == CLASSIC_MODEL for point in points) > 1:
+            with contextlib.suppress(*TRIAL_FAILURES):  # what stops it stops each configuration, which then says so
+                problem.evaluator.share([*points, problem.incumbent], deadline)
         for some in _batches(points, group):
             run(some)
     return conclude(problem, done, finalists)

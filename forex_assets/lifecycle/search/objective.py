@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -200,7 +200,7 @@ class Evaluator:
         ).rows
         days = done["as_of"].to_numpy().astype("datetime64[D]")
         rows = done.loc[np.isin(days, self.days) & done["actual"].notna().to_numpy()]
-        return _score(
+        return score_losses(
             rows["as_of"].to_numpy().astype("datetime64[D]"),
             rows["matured_on"].to_numpy().astype("datetime64[D]"),
             rows["mean"].to_numpy(float),
@@ -237,7 +237,7 @@ class Evaluator:
                 self._bases[base] = blend.base_paths(base, self.history, origins, steps, rng)
         paths = blend.combine(self._bases, params)
         known = ~np.isnat(matured)
-        return _score(
+        return score_losses(
             origins.as_of[known],
             matured[known],
             paths.mean[known, 0],
@@ -246,6 +246,13 @@ class Evaluator:
             origins.last_value[known],
             int(origins.steps.max()),
         )
+
+    def share(self, choices: Sequence[ModelChoice], tick: Callable[[], None] = lambda: None) -> None:
+        """Compute together what several configurations share, in memory: a grid of one Chronos-T5 (A09)."""
+        from forex_assets.lifecycle.search.shared import t5_losses
+
+        for choice, losses in t5_losses(self, choices, tick):
+            self._memory[self.key(choice)] = losses
 
     # ---- keeping -----------------------------------------------------------------------------------------------
 
@@ -274,9 +281,10 @@ class Evaluator:
         return losses
 
 
-def _score(
+def score_losses(
     origins: Dates, matured: Dates, mean: Floats, quantiles: Floats, actual: Floats, last_value: Floats, steps: int
 ) -> Losses:
+    """Return the losses of forecasts with their outcomes: errors as prices, scores in percent of the last value."""
     scores = {name: values.astype(np.float64) for name, values in score_rows(mean, quantiles, actual).items()}
     percent = 100.0 / last_value
     return Losses(
