@@ -10,7 +10,7 @@ from forex_assets import deployment, schemas
 from forex_assets.defs import jobs
 from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors
 from forex_assets.defs.partitions import horizons
-from forex_assets.defs.sensors import ACTIVE, in_progress
+from forex_assets.defs.sensors import active_runs, in_progress
 from forex_assets.lifecycle.drill import drill
 from forex_assets.lifecycle.health import Health, due, read_watch
 from forex_assets.lifecycle.subject import Subject
@@ -162,7 +162,7 @@ def running_forecasts(instance: dg.DagsterInstance, pair_id: str) -> int | None:
     """Return how many forecast runs of a pair are queued or running; None when Dagster cannot tell."""
     job = jobs.job_name(pair_id, jobs.FORECAST)
     try:
-        return len(instance.get_run_ids(dg.RunsFilter(job_name=job, statuses=ACTIVE), limit=10))
+        return len(instance.get_run_ids(active_runs(job), limit=10))
     except (dg.DagsterError, OSError):
         return None
 

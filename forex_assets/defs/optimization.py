@@ -13,7 +13,7 @@ from forex_assets.defs import jobs
 from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors, say
 from forex_assets.defs.forecasts import ALL_DAYS
 from forex_assets.defs.partitions import horizons
-from forex_assets.defs.sensors import in_progress
+from forex_assets.defs.sensors import MAX_ATTEMPTS, failed_attempts, in_progress
 from forex_assets.deployment import newest_day
 from forex_assets.lifecycle.ledger import Entry
 from forex_assets.lifecycle.subject import Subject
@@ -269,13 +269,18 @@ def search_requests(pipeline: Pipeline, pair_id: str, names: Sequence[str], inst
         if in_progress(instance, search_job(pair_id), **tags):
             notes.append(f"{name}: a search is queued or running")
             continue
+        # A run that died before it wrote anything is asked for again, under a key of its own.
+        attempts = max(latest.failures, failed_attempts(instance, search_job(pair_id), **tags, decision=trigger.id))
+        if attempts >= MAX_ATTEMPTS:
+            notes.append(f"{name}: {attempts} runs for {trigger.id} failed")
+            continue
         config = {"ops": {f"{pair_id}__candidate_config": {"config": {"rules": list(trigger.outcome["asking"])}}}}
         requests.append(
             dg.RunRequest(
-                run_key=f"{trigger.id}-{latest.failures}",
+                run_key=f"{trigger.id}-{attempts}",
                 partition_key=name,
                 run_config=config,
-                tags={**tags, "why": "; ".join(trigger.reasons)[:200]},
+                tags={**tags, "decision": trigger.id, "why": "; ".join(trigger.reasons)[:200]},
             )
         )
     return requests, notes
@@ -296,7 +301,12 @@ def deployment_requests(
         if in_progress(instance, job, **tags):
             notes.append(f"{name}: a deployment is queued or running")
             continue
-        requests.append(dg.RunRequest(run_key=gate.id, partition_key=name, tags=tags))
+        attempts = failed_attempts(instance, job, **tags, decision=gate.id)
+        if attempts >= MAX_ATTEMPTS:
+            notes.append(f"{name}: {attempts} runs for {gate.id} failed")
+            continue
+        key = f"{gate.id}-{attempts}"
+        requests.append(dg.RunRequest(run_key=key, partition_key=name, tags={**tags, "decision": gate.id}))
     return requests, notes
 
 

@@ -23,12 +23,22 @@ ACTIVE = [
 FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 LOOK_BACK_DAYS = 5
 MAX_ATTEMPTS = 3
+DEAD_AFTER = dt.timedelta(hours=12)
 RANGES_PER_TICK = 8
+
+
+def active_runs(job: str, **tags: str) -> dg.RunsFilter:
+    """Return what finds the runs of a job that are queued or running.
+
+    A run whose process was killed reads as started for ever; after :data:`DEAD_AFTER` it holds nobody up.
+    """
+    since = dt.datetime.now(tz=dt.UTC) - DEAD_AFTER
+    return dg.RunsFilter(job_name=job, tags=tags, statuses=ACTIVE, updated_after=since)
 
 
 def in_progress(instance: dg.DagsterInstance, job: str, **tags: str) -> bool:
     """Tell whether a run of this job with these tags is queued or running."""
-    return bool(instance.get_run_ids(dg.RunsFilter(job_name=job, tags=tags, statuses=ACTIVE), limit=1))
+    return bool(instance.get_run_ids(active_runs(job, **tags), limit=1))
 
 
 def failed_attempts(instance: dg.DagsterInstance, job: str, **tags: str) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from forex_assets import deployment, schemas
 from forex_assets.defs import jobs
-from forex_assets.defs.deployment import build_drill, build_sensor, due_horizons
+from forex_assets.defs.deployment import build_drill, build_sensor, due_horizons, running_forecasts
 from forex_assets.errors import ForexError
 from forex_assets.lifecycle.health import read_watch
 from forex_assets.lifecycle.reports import CandidateReport, Criterion, ValidationReport, frame_of
@@ -147,6 +147,23 @@ def test_deployed_config_refuses_when_its_own_re_read_does_not_agree(world: Worl
     }
     assert words[fault] in str(failure.value)
     assert pipeline.lifecycle.of(SUBJECT).current == SETTINGS
+
+
+@pytest.mark.capability("A24", "J12", "L08")
+def test_nothing_is_deployed_while_a_forecast_of_the_pair_is_queued_or_running(world: World) -> None:
+    version = _offer(world)
+    job = jobs.job_name(PAIR, jobs.FORECAST)
+    for status in (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED):
+        run = world.instance.add_run(dg.DagsterRun(job_name=job, status=status))
+        assert running_forecasts(world.instance, PAIR) == 1
+        with pytest.raises(ForexError, match=r"1 forecast run\(s\) queued or running"):
+            world.run(jobs.DEPLOY, first="7d", last="7d")
+        assert world.pipeline.lifecycle.of(SUBJECT).current == SETTINGS
+        entry = world.pipeline.lifecycle.ledger.entries(subject=SUBJECT, kinds=("promotion",))[-1]
+        assert "queued or running" in entry.reasons[0]
+        world.instance.delete_run(run.run_id)
+    world.run(jobs.DEPLOY, first="7d", last="7d")
+    assert world.pipeline.lifecycle.of(SUBJECT).current == version.hash
 
 
 @pytest.mark.capability("A30", "L07", "L09", "A26")

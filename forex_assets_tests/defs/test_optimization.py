@@ -45,7 +45,7 @@ def _entries(world: World, kind: str) -> list[Any]:
     return world.pipeline.lifecycle.ledger.entries(subject=SUBJECT, kinds=(kind,))
 
 
-@pytest.mark.capability("A02", "A08", "A13", "A19", "A23", "J01", "J12", "K19", "L04")
+@pytest.mark.capability("A02", "A08", "A13", "A19", "A23", "E13", "J01", "J12", "K19", "L04")
 def test_the_loop_goes_from_findings_to_a_forecast_with_the_new_configuration(weak: World) -> None:
     instance = weak.instance
     (request,) = trigger_requests(weak.pipeline, PAIR, NAMES, instance)[0]
@@ -64,7 +64,7 @@ def test_the_loop_goes_from_findings_to_a_forecast_with_the_new_configuration(we
     assert gate.outcome["approved"], gate.reasons
 
     (request,) = deployment_requests(weak.pipeline, PAIR, NAMES, instance)[0]
-    assert (request.partition_key, request.run_key) == ("7d", gate.id)
+    assert (request.partition_key, request.run_key) == ("7d", f"{gate.id}-0")
     weak.run(jobs.DEPLOY, first="7d", last="7d")
     assert deployment_requests(weak.pipeline, PAIR, NAMES, instance)[0] == []
     active = weak.pipeline.active(PAIR, "7d")
@@ -126,7 +126,7 @@ def test_out_of_memory_falls_back_to_random_search_and_then_keeps_what_is_in_use
     assert _entries(small, "search")[-1].outcome["fallback"]
 
 
-@pytest.mark.capability("A24", "K28")
+@pytest.mark.capability("A24", "A36", "K28")
 def test_out_of_time_falls_back_to_a_smaller_search(world: World, config_dir: Path, tmp_path: Path) -> None:
     hasty = variant(
         world, config_dir, tmp_path / "hasty", warn_s=0.000_1, stop_s=0.000_2, alert_s=0.000_2, fallback_trials=1

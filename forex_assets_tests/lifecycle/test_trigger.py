@@ -61,7 +61,7 @@ def test_nothing_fired_means_no_search_and_says_so() -> None:
     assert {rule["state"] for rule in decided["rules"].values()} == {"clear"}
 
 
-@pytest.mark.capability("A04", "A05")
+@pytest.mark.capability("A04", "A05", "E13")
 @pytest.mark.parametrize("monitor", ["performance", "drift"])
 def test_a_finding_must_hold_on_consecutive_days_before_it_asks(monitor: str) -> None:
     once = facts(findings=[*facts()["findings"], finding(monitor, "fired", TODAY, rule="other")])
@@ -89,7 +89,7 @@ def test_monitors_that_cannot_judge_leave_time_and_raise_an_alarm() -> None:
     assert decide_retraining(facts(findings=stale), POLICY)["rules"]["drift"]["state"] == "unknown"
 
 
-@pytest.mark.capability("A06")
+@pytest.mark.capability("A06", "E13")
 def test_the_time_rule_counts_days_and_a_failed_search_is_none() -> None:
     assert decide_retraining(facts(searches=[search(POLICY["max_days_between"])]), POLICY)["asking"] == ["time"]
     assert not decide_retraining(facts(searches=[search(POLICY["max_days_between"] - 1)]), POLICY)["asking"]
@@ -145,6 +145,7 @@ def test_what_stops_a_search_whatever_fires() -> None:
         assert decided["rules"]["time"]["state"] == "fired"
 
 
+@pytest.mark.capability("E13")
 def test_a_version_tuned_for_other_settings_asks_and_one_that_does_not_say_is_unknown() -> None:
     assert decide_retraining(facts(tuned_for="before"), POLICY)["asking"] == ["business"]
     assert decide_retraining(facts(tuned_for="now"), POLICY)["rules"]["business"]["state"] == "clear"
