@@ -368,7 +368,7 @@ def backtest_comparison(pipeline: Pipeline, rows: pd.DataFrame) -> list[dict[str
     for (pair_id, days), part in matured.groupby(["pair", "horizon"], sort=False):
         active = pipeline.settings.active_model(str(pair_id))
         # What was tried before counts, this command's own models besides: it keeps nothing.
-        held = trials.tried(pipeline.settings.home, str(pair_id), names.get(days, f"{days}d"))
+        held = trials.tried(pipeline.settings.home, str(pair_id), names.get(int(str(days)), f"{days}d"))
         before = trials.count(held, part["as_of"].min(), part["as_of"].max())
         new = set(part["model"]) - {BENCHMARK} - set(held["model"])
         found = compare_models(score_grid(part), as_of=as_of, active_model=active, tried=before + len(new))

@@ -134,9 +134,9 @@ def findings(
     pipeline, chosen, day = Pipeline(settings), check_profile(profile), parse_as_of(as_of)
     wanted = parse_pairs(settings, pair or next(iter(settings.pairs)))
     parts, skipped = each_pair(wanted, lambda name: newest_findings(pipeline, name, day), may_skip=pair == "all")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
-            **row,
+            **{str(name): value for name, value in row.items()},
             "means_es": meaning(row["monitor"], row["rule"], "es"),
             "means_en": meaning(row["monitor"], row["rule"], "en"),
         }
@@ -144,7 +144,8 @@ def findings(
         for row in part.loc[part["profile"] == chosen].to_dict("records")
     ]
     if json_output:
-        print_json({"rows": [{str(k): json_value(v) for k, v in row.items()} for row in rows], "skipped": skipped})
+        plain = [{name: json_value(value) for name, value in row.items()} for row in rows]
+        print_json({"rows": plain, "skipped": skipped})
         return
     for state, title in (("fired", "fires"), ("unknown", "cannot judge")):
         some = [row for row in rows if row["state"] == state]

@@ -54,7 +54,7 @@ def regime_page(found: Mapping[str, Any]) -> str:
     return str(
         body.format(
             pair=found["pair"],
-            style=Markup(_STYLE),  # noqa: S704 - a constant of this module
+            style=Markup(_STYLE),  # noqa: S704  # nosec B704  # our own text
             key=key,
             picture=_picture(found["examples"]),
             table=_table(found["summary"]),
