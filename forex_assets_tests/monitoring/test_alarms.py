@@ -145,7 +145,7 @@ def test_every_rule_has_a_measured_rate_and_a_rule_nobody_measured_has_none() ->
         for horizon in SETTINGS.horizons:
             found = rates[("recommended", "performance", rule, horizon)]
             assert found.low <= found.per_year <= found.high
-    assert false_alarm_rate("recommended", "performance", "volatility", "usdclp_fixing") is not None
+    assert false_alarm_rate("recommended", "shock", "price_day", "usdclp_fixing") is not None
     assert false_alarm_rate("recommended", "performance", "skill", "45d") is None
     assert false_alarm_rate("recommended", "nobody", "nothing", "x") is None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +41,6 @@ def checkpoints(training_data: TrainingData, tmp_path_factory: pytest.TempPathFa
     from forex_assets.forecasting.chronos.train import TrainOptions, train
 
     folder = tmp_path_factory.mktemp("chronos")
-    started = time.process_time()
     for family, steps in (("t5", 150), ("bolt", 150)):
         options = TrainOptions(
             family=family,  # type: ignore[arg-type]
@@ -54,7 +52,6 @@ def checkpoints(training_data: TrainingData, tmp_path_factory: pytest.TempPathFa
             evaluate_every=50,
         )
         train(training_data, options, folder / family)
-    assert time.process_time() - started < 60  # what a CI can afford, of processor time: other work must not decide
     return folder
 
 
