@@ -38,6 +38,8 @@ def pipeline(home: Path) -> Pipeline:
         is_active=[True, False, False],
         model=["champion_zero", "random_walk", "garch"],
         horizon=7,
+        carried_by=None,
+        left_out=None,
     )
     hashed = made.active(PAIR, "7d", DAY).config_hash
     made.store.write(schemas.FORECAST, PAIR, KEY, frame, meta={"config_hash": hashed})
@@ -147,7 +149,7 @@ def test_scores_leave_out_what_cannot_be_read_and_say_so(pipeline: Pipeline, mon
 
     monkeypatch.setattr("forex_assets.evaluation.performance.performance_report", report)
     with pytest.warns(DamagedSliceWarning) as told:
-        pipeline.performance(PAIR, "7d", filled(schemas.BACKTEST, 1), as_of=DAY)
+        pipeline.performance(PAIR, "7d", filled(schemas.BACKTEST, 1).assign(actual=float("nan")), as_of=DAY)
     assert {f"{day:%Y-%m-%d}" for day in seen[0]["as_of"]} == {days[0], days[3]}
     assert [days[1] in str(item.message) or days[2] in str(item.message) for item in told] == [True, True]
     pipeline.store.write(

@@ -150,10 +150,10 @@ def test_deployed_config_refuses_when_its_own_re_read_does_not_agree(world: Worl
 
 
 @pytest.mark.capability("A24", "J12", "L08")
-def test_nothing_is_deployed_while_a_forecast_of_the_pair_is_queued_or_running(world: World) -> None:
+def test_nothing_is_deployed_while_a_forecast_of_the_pair_is_starting_or_running(world: World) -> None:
     version = _offer(world)
     job = jobs.job_name(PAIR, jobs.FORECAST)
-    for status in (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED):
+    for status in (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED):
         run = world.instance.add_run(dg.DagsterRun(job_name=job, status=status))
         assert running_forecasts(world.instance, PAIR) == 1
         with pytest.raises(ForexError, match=r"1 forecast run\(s\) queued or running"):

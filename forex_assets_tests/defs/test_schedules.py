@@ -17,7 +17,7 @@ from forex_assets_tests.defs.world import LAST_AS_OF, PAIR, World
 
 SANTIAGO = ZoneInfo("America/Santiago")
 NAMES = ("daily_run", "dashboard", "weekly_validation", "weekly_report", "daily_check")
-OF_ROOMS = ("daily_monitoring", "weekly_report", "weekly_optimization")
+OF_ROOMS = ("daily_monitoring", "weekly_report", "weekly_optimization", "loop_health", "market_calibration")
 
 
 def _schedule(world: World, name: str) -> dg.ScheduleDefinition:
