@@ -28,7 +28,7 @@ PAIR_GROUPS = {
     "backtest": {"backtest"},
     "evaluation": {"evaluation", "performance_report", "model_comparison", "reliability", "performance_slices"},
     "monitoring": {"findings", "drift_report", "regime_report", "readiness"},
-    "optimization": {"trigger_report", "candidate_config", "validation_report"},
+    "optimization": {"trigger_report", "candidate_config", "validation_report", "loop_findings"},
     "deployment": {"deployed_config", "post_deployment_health"},
     "reports": {"desk_report", "weekly_validation"},
 }
