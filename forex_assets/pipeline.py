@@ -89,7 +89,7 @@ class Pipeline:
         """Return what ``make`` gave last time under this name, if it was made from the same; else make it anew.
 
         One thing is kept per name: the steps of a run ask for the same snapshot once per horizon, never for many.
-        Nobody may change what is kept.
+        Nobody may change what is kept, but for its maker, who may add to it.
         """
         held = self._made.get(name)
         if held is None or held[0] != made_from:

@@ -43,19 +43,20 @@ def conditioning(pipeline: Pipeline, pair_id: str, horizons: Iterable[str]) -> d
     summary: list[dict[str, Any]] = []
     examples: list[dict[str, Any]] = []
     for name in horizons:
-        for table in (schemas.BACKTEST, schemas.INTERVAL_CALIBRATION):
-            if not pipeline.store.exists(table, pair_id, (name,)):
+        for needed in (schemas.BACKTEST, schemas.INTERVAL_CALIBRATION):
+            if not pipeline.store.exists(needed, pair_id, (name,)):
                 raise StoreError(
-                    f"No {table.name} of {pair_id} {name} is stored.", remedy=f"run `forex run --pair {pair_id}` first."
+                    f"No {needed.name} of {pair_id} {name} is stored.",
+                    remedy=f"run `forex run --pair {pair_id}` first.",
                 )
         model = pipeline.active(pair_id, name).model
         rows = pipeline.store.read(schemas.BACKTEST, pair_id, [(name,)])
         rows = rows.loc[(rows["model"] == model) & rows["actual"].notna()].sort_values("as_of", ignore_index=True)
         if rows.empty:
             continue
-        found = _conditioned(pipeline, pair_id, name, model, rows)
-        summary += _summary(name, rows, *found)
-        examples += _examples(name, rows, *found)
+        regimes, variants, classic, table = _conditioned(pipeline, pair_id, name, model, rows)
+        summary += _summary(name, rows, regimes, variants, table)
+        examples += _examples(name, rows, regimes, variants, classic)
     return {"pair": pair_id, "summary": summary, "examples": examples}
 
 
@@ -94,7 +95,6 @@ def _summary(
     rows: pd.DataFrame,
     regimes: npt.NDArray[np.object_],
     variants: dict[str, Floats],
-    classic: npt.NDArray[np.object_],
     table: pd.DataFrame,
 ) -> list[dict[str, Any]]:
     actual, mean = rows["actual"].to_numpy(float), rows["mean"].to_numpy(float)
@@ -130,7 +130,6 @@ def _examples(
     regimes: npt.NDArray[np.object_],
     variants: dict[str, Floats],
     classic: npt.NDArray[np.object_],
-    table: pd.DataFrame,
 ) -> list[dict[str, Any]]:
     """Return the newest origin of each regime: its 95% interval in every variant, and what then happened."""
     out = []

@@ -7,7 +7,6 @@ forecast asks for the regime of its own day only where one of them is in use.
 from __future__ import annotations
 
 import datetime as dt
-import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -16,22 +15,18 @@ import pandas as pd
 
 from forex_assets import schemas
 from forex_assets.forecasting.regime_factors import RegimeFactors, in_use, learn_by_regime
-from forex_assets.pipeline import Pipeline
+from forex_assets.pipeline import Pipeline, Same
 
 if TYPE_CHECKING:
     from forex_assets.forecasting.ensemble.calibration import CalibrationConfig
     from forex_assets.settings import Settings
 
-#: What was computed last, per pipeline and pair: the same origins are asked for horizon after horizon.
-_known: weakref.WeakKeyDictionary[Pipeline, dict[str, tuple[str, dict[np.datetime64, str]]]] = (
-    weakref.WeakKeyDictionary()
-)
-
 
 def regime_labels(pipeline: Pipeline, pair_id: str, days: Iterable[Any]) -> dict[np.datetime64, str]:
     """Return the recommended regime at the end of each day, as known then; empty where no observations are known.
 
-    Each day is judged with the calibration that was known at its end, as ``regime_report`` does.
+    Each day is judged with the calibration that was known at its end, as ``regime_report`` does. What was judged is
+    kept: the same origins are asked for horizon after horizon.
     """
     from forex_assets.regime_view import by_calibration, origin_regimes
     from forex_assets.watching import frames_from
@@ -39,16 +34,13 @@ def regime_labels(pipeline: Pipeline, pair_id: str, days: Iterable[Any]) -> dict
     observations = pipeline.known_observations(pair_id)
     if observations is None or observations.empty:
         return {}
-    stamp = f"{observations['data_hash'].iloc[0]}:{len(observations)}" if "data_hash" in observations else ""
-    kept, held = _known.setdefault(pipeline, {}).get(pair_id, ("", {}))
-    labels = dict(held) if stamp and kept == stamp else {}
+    labels: dict[np.datetime64, str] = pipeline.kept("regimes", (pair_id, Same(observations)), dict)
     wanted = np.unique(np.array(list(days), dtype="datetime64[D]"))
     missing = [day.astype(object) for day in wanted if day not in labels]
     if missing:
         frames = frames_from(pipeline, pair_id, observations, schemas.EVALUATION.empty())
         for settings, group in by_calibration(pipeline, pair_id, missing):
             labels.update(origin_regimes(frames, group, settings))
-        _known[pipeline][pair_id] = (stamp, labels)
     return {day: labels[day] for day in wanted if day in labels}
 
 
