@@ -116,7 +116,7 @@ class Market:
 
     def __call__(self, request: Request) -> Reply:
         name, *rest = request.path.strip("/").split("/")
-        if name in ("mindicador", "findic"):
+        if name in ("mindicador", "findic") and rest[0] in self.slugs:
             slug, year = rest
             frame = self.read(*self.slugs[slug])
             frame = frame[frame["event_date"].dt.year == int(year)]
