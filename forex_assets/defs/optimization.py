@@ -1,7 +1,7 @@
 """Group optimization: trigger, search and gate per horizon, their sensor, schedule and checks."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -13,8 +13,9 @@ from forex_assets.defs import jobs
 from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors, say
 from forex_assets.defs.forecasts import ALL_DAYS
 from forex_assets.defs.partitions import horizons
-from forex_assets.defs.sensors import MAX_ATTEMPTS, failed_attempts, in_progress
+from forex_assets.defs.sensors import attempts, in_progress
 from forex_assets.deployment import newest_day
+from forex_assets.lifecycle.asking import MAX_ATTEMPTS, Attempts, Latest
 from forex_assets.lifecycle.ledger import Entry
 from forex_assets.lifecycle.subject import Subject
 from forex_assets.pipeline import Pipeline, utc_now
@@ -253,31 +254,30 @@ def trigger_requests(pipeline: Pipeline, pair_id: str, names: Sequence[str], ins
         return [], [f"every trigger of {pair_id} has seen the findings of {newest}"]
     if in_progress(instance, job, pair=pair_id):
         return [], ["triggers are being judged"]
+    over = attempts(instance, job, pair=pair_id, as_of=newest).over
+    if over >= MAX_ATTEMPTS:
+        return [], [f"{over} runs for the findings of {newest} failed"]
     tags = {**jobs.range_tags(names[0], names[-1]), "pair": pair_id, "as_of": newest}
-    return [dg.RunRequest(run_key=f"{pair_id}-trigger-{newest}", tags=tags)], []
+    return [dg.RunRequest(run_key=f"{pair_id}-trigger-{newest}-{over}", tags=tags)], []
 
 
 def search_requests(pipeline: Pipeline, pair_id: str, names: Sequence[str], instance: dg.DagsterInstance) -> Requests:
     """Return a search per horizon whose newest trigger asks for one and got none, and what else is to be said."""
     requests, notes = [], []
+    job = search_job(pair_id)
     for name in names:
-        latest = _latest(pipeline, pair_id, name)
-        trigger = latest.trigger
-        if trigger is None or not latest.wants_search:
-            continue
         tags = {"pair": pair_id, "horizon": name}
-        if in_progress(instance, search_job(pair_id), **tags):
-            notes.append(f"{name}: a search is queued or running")
+        ask = _latest(pipeline, pair_id, name).ask_search(_tried(instance, job, tags))
+        if ask is None:
             continue
-        # A run that died before it wrote anything is asked for again, under a key of its own.
-        attempts = max(latest.failures, failed_attempts(instance, search_job(pair_id), **tags, decision=trigger.id))
-        if attempts >= MAX_ATTEMPTS:
-            notes.append(f"{name}: {attempts} runs for {trigger.id} failed")
+        if ask.note:
+            notes.append(f"{name}: {ask.note}")
             continue
+        trigger = ask.decision
         config = {"ops": {f"{pair_id}__candidate_config": {"config": {"rules": list(trigger.outcome["asking"])}}}}
         requests.append(
             dg.RunRequest(
-                run_key=f"{trigger.id}-{attempts}",
+                run_key=ask.key,
                 partition_key=name,
                 run_config=config,
                 tags={**tags, "decision": trigger.id, "why": "; ".join(trigger.reasons)[:200]},
@@ -293,21 +293,26 @@ def deployment_requests(
     job = jobs.job_name(pair_id, jobs.DEPLOY)
     requests, notes = [], []
     for name in names:
-        latest = _latest(pipeline, pair_id, name)
-        gate = latest.gate
-        if gate is None or not latest.wants_deployment:
-            continue
         tags = {"pair": pair_id, "horizon": name}
-        if in_progress(instance, job, **tags):
-            notes.append(f"{name}: a deployment is queued or running")
+        ask = _latest(pipeline, pair_id, name).ask_deployment(_tried(instance, job, tags))
+        if ask is None:
             continue
-        attempts = failed_attempts(instance, job, **tags, decision=gate.id)
-        if attempts >= MAX_ATTEMPTS:
-            notes.append(f"{name}: {attempts} runs for {gate.id} failed")
+        if ask.note:
+            notes.append(f"{name}: {ask.note}")
             continue
-        key = f"{gate.id}-{attempts}"
-        requests.append(dg.RunRequest(run_key=key, partition_key=name, tags={**tags, "decision": gate.id}))
+        decision = ask.decision.id
+        requests.append(dg.RunRequest(run_key=ask.key, partition_key=name, tags={**tags, "decision": decision}))
     return requests, notes
+
+
+def _tried(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str]) -> Callable[[Entry], Attempts]:
+    """Return how often a decision was acted on; a run of the horizon that is under way holds any other back."""
+
+    def tried(decision: Entry) -> Attempts:
+        own = attempts(instance, job, **tags, decision=decision.id)
+        return Attempts(in_progress(instance, job, **tags), own.over)
+
+    return tried
 
 
 def build_schedule(pipeline: Pipeline, pair: PairSpec) -> dg.ScheduleDefinition:
@@ -337,35 +342,9 @@ def search_job(pair_id: str) -> str:
     return jobs.job_name(pair_id, jobs.OPTIMIZE)
 
 
-class _Latest:
-    """The newest decisions about one subject, from its ledger entries."""
-
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        def newest(kind: str) -> Entry | None:
-            return next((entry for entry in reversed(entries) if entry.kind == kind), None)
-
-        self.trigger, self.search, self.gate = newest("trigger"), newest("search"), newest("gate")
-        after = [entry for entry in entries if self.trigger and entry.number > self.trigger.number]
-        searches = [entry for entry in after if entry.kind == "search"]
-        self.failures = len([entry for entry in searches if entry.outcome.get("failed")])
-        answered = len(searches) > self.failures or self.failures >= _MAX_FAILURES
-        self.wants_search = bool(self.trigger and self.trigger.outcome["should_optimize"] and not answered)
-        judged = [entry for entry in entries if self.gate and entry.number > self.gate.number]
-        moves = [entry for entry in judged if entry.kind in ("promotion", "staging", "rollback")]
-        approved = bool(self.gate and self.gate.outcome.get("approved"))
-        self.wants_deployment = approved and not moves and self.search is not None and _is_of(self.gate, self.search)
-
-
-_MAX_FAILURES = 2
-
-
-def _is_of(gate: Entry | None, search: Entry) -> bool:
-    return gate is not None and gate.outcome.get("candidate") == search.outcome.get("candidate")
-
-
-def _latest(pipeline: Pipeline, pair_id: str, horizon: str) -> _Latest:
+def _latest(pipeline: Pipeline, pair_id: str, horizon: str) -> Latest:
     subject = Subject.forecast(pair_id, horizon)
-    return _Latest(pipeline.lifecycle.ledger.entries(subject=subject, limit=_LOOK_BACK))
+    return Latest(pipeline.lifecycle.ledger.entries(subject=subject, limit=_LOOK_BACK))
 
 
 _LOOK_BACK = 40

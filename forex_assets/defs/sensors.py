@@ -9,6 +9,7 @@ import dagster as dg
 from forex_assets import schemas
 from forex_assets.defs import jobs
 from forex_assets.defs.partitions import partition_key
+from forex_assets.lifecycle.asking import DEAD_AFTER, MAX_ATTEMPTS, Attempts, Run, RunState, attempts_of
 from forex_assets.ops.alerts import Alert, Outbox
 from forex_assets.pipeline import Pipeline
 from forex_assets.planning import contiguous, matured_targets, missing_forecasts
@@ -22,15 +23,13 @@ ACTIVE = [
 ]
 FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 LOOK_BACK_DAYS = 5
-MAX_ATTEMPTS = 3
-DEAD_AFTER = dt.timedelta(hours=12)
 RANGES_PER_TICK = 8
 
 
 def active_runs(job: str, **tags: str) -> dg.RunsFilter:
     """Return what finds the runs of a job that are queued or running.
 
-    A run whose process was killed reads as started for ever; after :data:`DEAD_AFTER` it holds nobody up.
+    A run whose process was killed reads as started for ever; after ``DEAD_AFTER`` it holds nobody up.
     """
     since = dt.datetime.now(tz=dt.UTC) - DEAD_AFTER
     return dg.RunsFilter(job_name=job, tags=tags, statuses=ACTIVE, updated_after=since)
@@ -41,10 +40,19 @@ def in_progress(instance: dg.DagsterInstance, job: str, **tags: str) -> bool:
     return bool(instance.get_run_ids(active_runs(job, **tags), limit=1))
 
 
-def failed_attempts(instance: dg.DagsterInstance, job: str, **tags: str) -> int:
-    """Return how many runs of this job with these tags failed or were cancelled, counted up to the limit."""
-    filters = dg.RunsFilter(job_name=job, tags=tags, statuses=FAILED)
-    return len(instance.get_run_ids(filters, limit=MAX_ATTEMPTS))
+def attempts(instance: dg.DagsterInstance, job: str, **tags: str) -> Attempts:
+    """Return how the runs of this job with these tags went: one under way, and how many failed, were cancelled or died.
+
+    The newest ones are looked at, up to the limit of attempts and one more.
+    """
+    filters = dg.RunsFilter(job_name=job, tags=tags, statuses=[*ACTIVE, *FAILED])
+    records = instance.get_run_records(filters, limit=MAX_ATTEMPTS + 1)
+    runs = [Run(_state(record.dagster_run.status), record.update_timestamp) for record in records]
+    return attempts_of(runs, dt.datetime.now(tz=dt.UTC))
+
+
+def _state(status: dg.DagsterRunStatus) -> RunState:
+    return "failed" if status in FAILED else "active"
 
 
 def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.SensorDefinition]:
@@ -71,16 +79,16 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.SensorDefinition]:
         requests, waiting = [], []
         for day in missing:
             written = store.info(schemas.BARS, pair.id, (day,)).written_at.isoformat()
-            attempts = failed_attempts(context.instance, forecast_job, as_of=day, bars_written_at=written)
+            over = attempts(context.instance, forecast_job, as_of=day, bars_written_at=written).over
             if in_progress(context.instance, forecast_job, as_of=day):
                 waiting.append(f"{day}: in progress")
-            elif attempts >= MAX_ATTEMPTS:
-                waiting.append(f"{day}: failed {attempts} times on these bars")
+            elif over >= MAX_ATTEMPTS:
+                waiting.append(f"{day}: failed {over} times on these bars")
             else:
                 tags = {"pair": pair.id, "as_of": day, "bars_written_at": written}
                 requests.append(
                     dg.RunRequest(
-                        run_key=f"{pair.id}-{day}-{written}-{attempts}",
+                        run_key=f"{pair.id}-{day}-{written}-{over}",
                         tags={**jobs.range_tags(f"{day}|{first}", f"{day}|{last}"), **tags},
                     )
                 )

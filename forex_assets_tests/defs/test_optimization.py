@@ -49,7 +49,7 @@ def _entries(world: World, kind: str) -> list[Any]:
 def test_the_loop_goes_from_findings_to_a_forecast_with_the_new_configuration(weak: World) -> None:
     instance = weak.instance
     (request,) = trigger_requests(weak.pipeline, PAIR, NAMES, instance)[0]
-    assert request.run_key == f"{PAIR}-trigger-{LAST_AS_OF}"
+    assert request.run_key == f"{PAIR}-trigger-{LAST_AS_OF}-0"
     weak.run(jobs.TRIGGER, first="7d", last="30d")
     assert trigger_requests(weak.pipeline, PAIR, NAMES, instance)[0] == []  # every trigger has seen them
 
