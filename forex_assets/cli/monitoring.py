@@ -328,9 +328,15 @@ EVENT_COLUMNS: tuple[Column[dict[str, Any]], ...] = (
 
 
 def calibrate_alarms(
-    years: Annotated[int, typer.Option("--years", help="Length of each simulated path, 5 to 60 years.")] = 25,
-    paths: Annotated[int, typer.Option("--paths", help="Simulated paths a null world, 1 to 200.")] = 23,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the simulation.")] = 1,
+    years: Annotated[
+        int | None, typer.Option("--years", help="Length of each simulated path, 5 to 60 years (the profile's).")
+    ] = None,
+    paths: Annotated[
+        int | None, typer.Option("--paths", help="Simulated paths a null world, 1 to 200 (the profile's).")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Seed of the simulation (the one the packaged rates are measured on).")
+    ] = None,
     null: Annotated[str, typer.Option("--null", help="Null worlds, comma-separated, or all.")] = "all",
     profile: ProfileOption = "recommended",
     json_output: JsonOption = False,
@@ -341,13 +347,17 @@ def calibrate_alarms(
     from forex_assets.simulation.nulls import NULLS
 
     chosen = check_profile(profile)
+    settings = load_settings()
+    table = settings.recommended.alarm_table
+    years = table.years if years is None else years
+    paths = table.paths if paths is None else paths
+    seed = table.reporting_seed if seed is None else seed
     for value, low, high, option in ((years, 5, 60, "--years"), (paths, 1, 200, "--paths")):
         if not low <= value <= high:
             raise ValidationError(
                 f"{option} {value} is not between {low} and {high}.", remedy="choose a number in that range."
             )
     worlds = NULLS if null == "all" else tuple(part.strip() for part in null.split(","))
-    settings = load_settings()
     found = [
         rate
         for world in worlds
@@ -355,10 +365,10 @@ def calibrate_alarms(
     ]
     rows = _records(rates_frame(found))
     if json_output:
-        print_json({"profile": chosen, "rates": rows})
+        print_json({"profile": chosen, "seed": seed, "rates": rows})
     else:
         for world in worlds:
-            typer.echo(f"World {world}, profile {chosen}")
+            typer.echo(f"World {world}, profile {chosen}, seed {seed}")
             print_table(stdout(), [row for row in rows if row["null"] == world], RATE_COLUMNS)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,16 +75,47 @@ def read_days(frames: Frames, days: Dates, settings: Settings) -> list[Judged]:
         for name, series in frames.drivers.items()
         if name in settings.series and settings.series[name].frequency == "daily"
     }
+    stopped = {name: _stopped(source, days, settings) for name, source in sources.items()}
     out: list[Judged] = []
     for name, source in sources.items():
         out.append(_completeness(name, source, days, settings, policy))
-        out.append(_range(name, source, days, settings))
+        out.append(_unless(stopped[name], _range(name, source, days, settings)))
     unit = settings.pair(frames.pair).unit
     others = [name for name in sources if name != frames.target.name and _moves(settings, name, unit)]
-    out += [_correlation(frames, name, days, policy, len(others)) for name in others]
+    price = stopped[frames.target.name]
+    for name in others:
+        judged = _correlation(frames, name, days, policy, len(others))
+        out.append(_unless(np.where(price != "", price, stopped[name]), judged))
     if len(others) >= 2:
-        out.append(_importance(frames, others, days, policy))
+        fresh = np.stack([stopped[name] == "" for name in others], axis=1)
+        out.append(_unless(price, _importance(frames, others, fresh, days, policy)))
     return out
+
+
+def _stopped(source: Observed, days: Dates, settings: Settings) -> npt.NDArray[np.object_]:
+    """Return on which days a series' newest value is older than the series allows, and by how much (empty: fresh)."""
+    spec = settings.series[source.name]
+    calendar = calendar_for(spec.calendar)
+    _, out, _ = _nothing(days)
+    for places, known, lengths in source.groups(as_of_instants(days)):
+        places, lengths = places[lengths > 0], lengths[lengths > 0]
+        if not len(places):
+            continue
+        newest = np.minimum(known.dates[lengths - 1], days[places])
+        age = calendar.count(newest, days[places])
+        for i in np.flatnonzero(age > spec.max_age_business_days):
+            out[places[i]] = f"the newest value of {source.name} is {age[i]} business days old"
+    return out
+
+
+def _unless(stopped: npt.NDArray[np.object_], judged: Judged) -> Judged:
+    """Return the same rule, unknown on the days on which what it looks at had stopped."""
+    gone = (stopped != "") & (judged.why_unknown == "")
+    if not gone.any():
+        return judged
+    effect, low, high = (np.where(gone, np.nan, values) for values in (judged.effect, judged.low, judged.high))
+    why, n = np.where(gone, stopped, judged.why_unknown), np.where(gone, 0, judged.n)
+    return replace(judged, effect=effect, low=low, high=high, fired=judged.fired & ~gone, why_unknown=why, n=n)
 
 
 def judge(frames: Frames, as_of: dt.date, settings: Settings, profile: str) -> tuple[Finding, ...]:
@@ -162,6 +193,7 @@ def _range(name: str, source: Observed, days: Dates, settings: Settings) -> Judg
         why[places[~some]] = "no value is known"
         value = known.values[lengths[some] - 1]
         effect[places[some]] = np.maximum(np.maximum(low - value, value - high), 0.0)
+        why[places[some][~np.isfinite(value)]] = "its newest value is not a number"
     fired = np.nan_to_num(effect, nan=0.0) > 0.0
     none, ones = np.full(len(days), np.nan), np.ones(len(days), dtype=np.int64)
     return Judged("range", name, source.unit, 0.0, effect, none, none, fired, why, ones)
@@ -180,8 +212,11 @@ def _correlation(frames: Frames, name: str, days: Dates, policy: DataMonitorSett
         recent, before = _two_links(known[0][first:], known[1][first:], policy)
         at = ends - 1 - first  # return j ends on common date j + 1
         inside = np.maximum(at, 0)
-        enough = (at >= 0) & np.isfinite(before.z[inside]) if len(before.z) else np.zeros(len(at), dtype=bool)
-        why[places[~enough]] = f"fewer than {need} common returns"
+        why[places[ends < need]] = f"fewer than {need} common returns"
+        enough = np.zeros(len(at), dtype=bool)
+        if len(before.z):
+            enough = (ends >= need) & np.isfinite(before.z[inside]) & np.isfinite(recent.z[inside])
+        why[places[~enough & (ends >= need)]] = "a series does not move"
         places, inside = places[enough], inside[enough]
         gap = recent.z[inside] - before.z[inside]
         error = np.hypot(recent.z_error[inside], before.z_error[inside])
@@ -195,17 +230,21 @@ def _correlation(frames: Frames, name: str, days: Dates, policy: DataMonitorSett
                   why, count)  # fmt: skip
 
 
-def _importance(frames: Frames, names: Sequence[str], days: Dates, policy: DataMonitorSettings) -> Judged:
+def _importance(
+    frames: Frames, names: Sequence[str], fresh: npt.NDArray[np.bool_], days: Dates, policy: DataMonitorSettings
+) -> Judged:
     """Total variation between the shares of importance that the series had before and have now.
+
+    Only series that are fresh on a day (days × names) take part in it.
 
     A series' importance is the absolute coefficient of its standardised return in a regression of the price's.
     """
     effect, why, count = _nothing(days)
     recent, before = 2 * policy.recent_obs, policy.baseline_obs
     need = recent + before
-    for chosen, group in _old_enough(frames, names, days, need + _MARGIN).items():
+    for chosen, group in _old_enough(frames, names, fresh, days, need + _MARGIN).items():
         if len(chosen) < 2:
-            why[group] = f"fewer than two series with {need} returns"
+            why[group] = f"fewer than two series with {need} returns up to now"
             continue
         for local, ends, returns in _common(frames, chosen, days[group]):
             places, enough = group[local], ends >= need
@@ -225,15 +264,17 @@ def _importance(frames: Frames, names: Sequence[str], days: Dates, policy: DataM
     return Judged("importance_drift", "all", "share", policy.importance_distance, effect, none, none, fired, why, count)
 
 
-def _old_enough(frames: Frames, names: Sequence[str], days: Dates, need: int) -> dict[tuple[str, ...], Ints]:
-    """Return the places of the days by which series have at least ``need`` values then."""
+def _old_enough(
+    frames: Frames, names: Sequence[str], fresh: npt.NDArray[np.bool_], days: Dates, need: int
+) -> dict[tuple[str, ...], Ints]:
+    """Return the places of the days by which series are fresh and have at least ``need`` values then."""
     instants = as_of_instants(days)
     enough = np.zeros((len(days), len(names)), dtype=bool)
     for column, name in enumerate(names):
         source = frames.drivers[name]
         lengths = source.prefixes(instants)
         lengths = np.array([n if n >= 0 else len(source.at(t)) for n, t in zip(lengths, instants, strict=True)])
-        enough[:, column] = lengths >= need
+        enough[:, column] = (lengths >= need) & fresh[:, column]
     groups: dict[tuple[str, ...], list[int]] = {}
     for i, row in enumerate(enough):
         groups.setdefault(tuple(name for name, keep in zip(names, row, strict=True) if keep), []).append(i)
