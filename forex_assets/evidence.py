@@ -98,7 +98,7 @@ def _series(rows: pd.DataFrame) -> KnownSeries:
 
     day = rows["day"]
     if isinstance(day.dtype, pd.DatetimeTZDtype):
-        day = day.dt.tz_convert("UTC").dt.tz_localize(None)
+        day = day.dt.tz_convert(None)
     rows = rows.assign(day=day.to_numpy().astype("datetime64[D]").astype("datetime64[ns]"))
     first = rows.groupby("day")["available_at"].min()
     good = rows.loc[rows["withdrawn_at"].isna() & (rows["value"] > 0)]

@@ -456,6 +456,7 @@ class Pipeline:
         calibration: pd.DataFrame | None,
     ) -> dict[Key, pd.DataFrame]:
         from forex_assets.forecasting.forecast import make_forecast
+        from forex_assets.forecasting.garch.kept import KeptFits, using
         from forex_assets.made_from import BARS, made_from
         from forex_assets.regime_handover import factors_for
 
@@ -470,7 +471,7 @@ class Pipeline:
             ]
             return {key: frame for part in made_apart for key, frame in part.items()}
         config = self.active(pair_id, horizon, days[-1])
-        with pooled.in_force(self):
+        with pooled.in_force(self), using(KeptFits(self.settings.home / "cache" / "garch")):
             history = self.history(pair_id, bars)
             beside = made_from(history, days, calibration)
             frame = make_forecast(
@@ -724,7 +725,7 @@ def observations_hash(observations: pd.DataFrame) -> str:
 
 def instants_of(series: pd.Series[Any]) -> np.ndarray[Any, np.dtype[np.datetime64]]:
     """Return a column of instants as ``datetime64[us]`` in UTC."""
-    return np.asarray(series.dt.tz_convert("UTC").dt.tz_localize(None), dtype="datetime64[us]")
+    return np.asarray(series.dt.tz_convert(None), dtype="datetime64[us]")
 
 
 class LazyFrames(Mapping[Key, pd.DataFrame]):

@@ -148,8 +148,9 @@ def _utc(instants: Any) -> pd.DatetimeIndex:
 
 
 def _naive(column: pd.Series[Any]) -> Any:
-    instants = pd.to_datetime(column, utc=True)  # rows of different origin may differ in precision
-    return instants.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    aware = isinstance(column.dtype, pd.DatetimeTZDtype)
+    instants = column if aware else pd.to_datetime(column, utc=True)  # rows of different origin differ in precision
+    return instants.dt.tz_convert(None).to_numpy().astype("datetime64[us]")
 
 
 def _hash(frame: pd.DataFrame) -> str:
@@ -426,7 +427,7 @@ def pair_drivers(pipeline: Pipeline, pair_id: str) -> dict[str, DriverHistory]:
             out[str(name)] = DriverHistory(
                 str(name),
                 calendar_for(spec.calendar),
-                part["event_time"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[D]"),
+                part["event_time"].dt.tz_convert(None).to_numpy().astype("datetime64[D]"),
                 _naive(part["available_at"]),
                 part["value"].to_numpy(dtype=float),
                 None if part["withdrawn_at"].isna().all() else _naive(part["withdrawn_at"]),

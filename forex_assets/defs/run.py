@@ -84,12 +84,14 @@ class Runner:
         """
         definition = self.repository.resolve_job_def(job)
         _, cpu_before = usage()
-        result = definition.execute_in_process(
-            instance=self.instance,
-            tags={**(jobs.range_tags(first, last) if first and last else {}), **(tags or {})},
-            run_config={"loggers": {"console": {"config": {"log_level": self.log_level}}}, **(config or {})},
-            raise_on_error=False,
-        )
+        # One clock for the whole run: Dagster keeps the list of partitions of one instant only.
+        with dg.partition_loading_context(effective_dt=utc_now().to_pydatetime()):
+            result = definition.execute_in_process(
+                instance=self.instance,
+                tags={**(jobs.range_tags(first, last) if first and last else {}), **(tags or {})},
+                run_config={"loggers": {"console": {"config": {"log_level": self.log_level}}}, **(config or {})},
+                raise_on_error=False,
+            )
         self.instance.add_run_tags(result.run_id, usage_tags(cpu_before))
         if not result.success:
             raise _failure(job, result)

@@ -96,7 +96,7 @@ def _instants(values: pd.Series) -> npt.NDArray[np.datetime64]:
             f"Column '{values.name}' of the bars holds instants without a time zone (type {values.dtype}).",
             remedy="give every instant a zone (UTC in stored frames); naive and zone-aware times are never mixed.",
         )
-    return np.asarray(values.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(), dtype="datetime64[us]")
+    return np.asarray(values.dt.tz_convert(None).to_numpy(), dtype="datetime64[us]")
 
 
 def _check(bars: pd.DataFrame) -> None:

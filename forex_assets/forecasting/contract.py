@@ -383,7 +383,7 @@ def _instants(series: pd.Series[Any]) -> Instants:
             f"Column '{series.name}' holds instants without a time zone.",
             remedy="make them UTC-aware (the bars table declares its instants in UTC).",
         )
-    instants: Instants = series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    instants: Instants = series.dt.tz_convert(None).to_numpy().astype("datetime64[us]")
     return instants
 
 

@@ -244,7 +244,7 @@ def _rows_of(observations: pd.DataFrame, pair: PairSpec, series: str) -> _Rows:
 
 
 def _microseconds(instants: pd.Series[Any]) -> Dates:
-    return np.asarray(instants.dt.tz_convert("UTC").dt.tz_localize(None), dtype="datetime64[us]")
+    return np.asarray(instants.dt.tz_convert(None), dtype="datetime64[us]")
 
 
 def _newest(rows: _Rows, instant: np.datetime64) -> npt.NDArray[np.intp]:

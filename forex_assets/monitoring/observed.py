@@ -190,7 +190,7 @@ def observed(
             )
     values = chosen["value"].to_numpy(dtype=np.float64)
     finite = np.isfinite(values)
-    dates = chosen["event_time"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[D]")
+    dates = chosen["event_time"].dt.tz_convert(None).to_numpy().astype("datetime64[D]")
     if sessions is not None and len(dates):
         dates = sessions.add(sessions.roll_forward(dates), -1)
     return Observed(
@@ -204,4 +204,4 @@ def observed(
 
 
 def _microseconds(instants: pd.Series[pd.Timestamp]) -> Dates:
-    return np.asarray(instants.dt.tz_convert("UTC").dt.tz_localize(None), dtype="datetime64[us]")
+    return np.asarray(instants.dt.tz_convert(None), dtype="datetime64[us]")

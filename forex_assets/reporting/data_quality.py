@@ -104,7 +104,7 @@ def data_quality(
 
 def _coverage(known: pd.DataFrame, spec: SeriesSpec, instant: pd.Timestamp, as_of: dt.date) -> CoverageRow:
     rows = known.loc[known["series"] == spec.id]
-    dates = rows["event_time"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[D]")
+    dates = rows["event_time"].dt.tz_convert(None).to_numpy().astype("datetime64[D]")
     gone = (rows["withdrawn_at"].notna() & (rows["withdrawn_at"] <= instant)).to_numpy(dtype=bool)
     good = np.unique(dates[~gone])
     bad = np.setdiff1d(dates[gone], good)

@@ -9,15 +9,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import itertools
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from forex_assets.errors import StoreError
 
 TEMPORARY_SUFFIX = ".tmp"
+_BATCH = 64
+_FLUSHERS = 8
 _MARKS = ("ETag", "LastModified", "mtime", "created")
 
 _REMEDIES = {
@@ -107,13 +111,14 @@ class LocalFiles:
     def write_all(self, items: Iterable[tuple[str, Any]]) -> None:
         """Replace each file atomically, in order; every file and folder is on disk when this returns."""
         folders: dict[Path, None] = {}
+        rest = iter(items)
         try:
-            for name, data in items:
-                path = self._root / name
-                if path.parent not in folders:
-                    make_folder(path.parent)
-                    folders[path.parent] = None
-                _replace(path, data)
+            while batch := [(self._root / name, data) for name, data in itertools.islice(rest, _BATCH)]:
+                for path, _ in batch:
+                    if path.parent not in folders:
+                        make_folder(path.parent)
+                        folders[path.parent] = None
+                _replace_all(batch)
         finally:
             for folder in folders:
                 _sync_folder(folder)
@@ -306,20 +311,39 @@ def store_errors(action: str, path: object) -> Iterator[None]:
         raise explain(error, action, path) from error
 
 
-def _replace(path: Path, data: Any) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+def _replace_all(items: Sequence[tuple[Path, Any]]) -> None:
+    """Write every file beside its place, flush them together (a disk merges what waits), then move them in order."""
+    waiting: list[tuple[int, Path, Path]] = []
     try:
-        try:
-            _write_whole(descriptor, data)
-            os.fsync(descriptor)
-        finally:
+        for path, data in items:
+            temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            waiting.append((os.open(temporary, flags, 0o666), temporary, path))
+            _write_whole(waiting[-1][0], data)
+        _flush([descriptor for descriptor, _, _ in waiting])
+        while waiting:
+            descriptor, temporary, path = waiting[0]
             os.close(descriptor)
-        temporary.replace(path)
+            waiting[0] = (-1, temporary, path)
+            temporary.replace(path)
+            del waiting[0]
     except BaseException:
-        with contextlib.suppress(OSError):  # the first error is the one to report
-            temporary.unlink()
+        for descriptor, temporary, _ in waiting:
+            if descriptor >= 0:
+                with contextlib.suppress(OSError):  # the first error is the one to report
+                    os.close(descriptor)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
         raise
+
+
+def _flush(descriptors: Sequence[int]) -> None:
+    if len(descriptors) == 1:
+        os.fsync(descriptors[0])
+        return
+    with ThreadPoolExecutor(min(len(descriptors), _FLUSHERS)) as pool:
+        for _ in pool.map(os.fsync, descriptors):
+            pass
 
 
 def _write_whole(descriptor: int, data: Any) -> None:

@@ -194,7 +194,7 @@ def test_of_many_slices_each_is_whole_at_every_death(tmp_path: Path) -> None:
         store.write_many(BARS, "usdclp", {key: SliceWrite(old) for key in KEYS})
 
     assert every_death(_write_three, tmp_path / "store", look) >= 18
-    assert mixed >= 6
+    assert mixed >= 3  # between the moves of the three
     assert len(new) == 40
 
 

@@ -16,8 +16,7 @@ import numpy as np
 
 from forex_assets.errors import DataError
 from forex_assets.forecasting.contract import Dates, Floats
-from forex_assets.forecasting.panel.artefacts import EMBEDDED_DIR, PLAIN, VARIANTS
-from forex_assets.forecasting.panel.features import NOMINAL_STEPS
+from forex_assets.forecasting.panel.artefacts import EMBEDDED_DIR, PLAIN
 from forex_assets.forecasting.panel.shipped import InForce, read_tables, write_tables
 from forex_assets.schemas import Table
 from forex_assets.schemas.panel import bare
@@ -87,17 +86,19 @@ class EnsembleFit:
                 f"Table {WEIGHTS.name}: weights must be shares of 1; {found}.",
                 remedy="learn the ensemble again (forex_assets.forecasting.ensemble.learn).",
             )
+        self._variants = set(self.frames[WEIGHTS.name]["variant"])
+        self._made: dict[tuple[str, str, int], dict[str, _Rows]] = {}
+
+    @functools.cached_property
+    def _gates(self) -> dict[tuple[str, int, str], pd.DataFrame]:
         groups: Any = self.frames[WEIGHTS.name].groupby(["variant", "steps", "member"])
-        self._gates = {(key[0], int(key[1]), key[2]): rows.sort_values("valid_from") for key, rows in groups}
-        self._weights: dict[tuple[str, int], dict[str, _Rows]] = {}
-        self._corrections: dict[tuple[str, int], dict[str, _Rows]] = {}
-        for variant in VARIANTS:
-            for steps in NOMINAL_STEPS:
-                key = (variant, steps)
-                self._weights[key] = self._rows(WEIGHTS, key, "member", ["weight"])
-                self._corrections[key] = self._rows(
-                    CORRECTIONS, key, "condition", ["factor_lower", "factor_upper", "used"]
-                )
+        return {(key[0], int(key[1]), key[2]): rows.sort_values("valid_from") for key, rows in groups}
+
+    def _weights(self, variant: str, steps: int) -> dict[str, _Rows]:
+        return self._rows(WEIGHTS, (variant, steps), "member", ["weight"])
+
+    def _corrections(self, variant: str, steps: int) -> dict[str, _Rows]:
+        return self._rows(CORRECTIONS, (variant, steps), "condition", ["factor_lower", "factor_upper", "used"])
 
     def with_events(self, events: Mapping[str, Dates]) -> EnsembleFit:
         """Return the same rows with scheduled events beside them."""
@@ -108,20 +109,25 @@ class EnsembleFit:
         return made
 
     def _rows(self, table: Table, key: tuple[str, int], by: str, columns: Sequence[str]) -> dict[str, _Rows]:
-        frame = self.frames[table.name]
-        part = frame[(frame["variant"] == key[0]) & (frame["steps"] == key[1])].sort_values("valid_from")
-        return {
-            str(name): _Rows(rows["valid_from"].to_numpy().astype("datetime64[D]"), rows[columns].to_numpy(dtype=float))
-            for name, rows in part.groupby(by, sort=True)
-        }
+        whole = (table.name, *key)
+        if whole not in self._made:
+            frame = self.frames[table.name]
+            part = frame[(frame["variant"] == key[0]) & (frame["steps"] == key[1])].sort_values("valid_from")
+            self._made[whole] = {
+                str(name): _Rows(
+                    rows["valid_from"].to_numpy().astype("datetime64[D]"), rows[columns].to_numpy(dtype=float)
+                )
+                for name, rows in part.groupby(by, sort=True)
+            }
+        return self._made[whole]
 
     def variant(self, wanted: str) -> str:
         """Return the variant that serves where ``wanted`` is asked for: it, or ``plain`` where there is none of it."""
-        return wanted if any(self._weights[(wanted, steps)] for steps in NOMINAL_STEPS) else PLAIN
+        return wanted if wanted in self._variants else PLAIN
 
     def weights(self, variant: str, steps: int, members: Sequence[str], days: Dates) -> Floats:
         """Return the weights of members on each day, (m, k): as learned; NaN for a member without a row by then."""
-        rows = self._weights[(self.variant(variant), steps)]
+        rows = self._weights(self.variant(variant), steps)
         out = np.full((len(days), len(members)), np.nan)
         for i, member in enumerate(members):
             if member in rows:
@@ -147,7 +153,7 @@ class EnsembleFit:
 
     def watched(self, variant: str, steps: int) -> tuple[str, ...]:
         """Return every model there are gates of."""
-        return tuple(self._weights[(self.variant(variant), steps)])
+        return tuple(self._weights(self.variant(variant), steps))
 
     def conditions(self) -> tuple[str, ...]:
         """Return every condition of a correction that is ever used."""
@@ -156,7 +162,7 @@ class EnsembleFit:
 
     def correction(self, variant: str, steps: int, condition: str, days: Dates) -> Floats:
         """Return lower and upper factor on each day, (m, 2); 1 where the correction is not used, NaN never."""
-        rows = self._corrections[(self.variant(variant), steps)].get(condition)
+        rows = self._corrections(self.variant(variant), steps).get(condition)
         out = np.ones((len(days), 2))
         if rows is not None:
             held = rows.at(days)

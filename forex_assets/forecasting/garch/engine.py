@@ -8,19 +8,24 @@ follows from its own past in at most a year of refits, whatever else is asked fo
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import itertools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from forex_assets.forecasting.contract import Floats, Ints, KnownSeries, OriginRandom
-from forex_assets.forecasting.garch import EGARCH
+from forex_assets.forecasting.garch import EGARCH, kept, recursion
+from forex_assets.forecasting.garch.recursion import PARAMETERS, fitting
 from forex_assets.forecasting.models._common import LEVELS
 from forex_assets.forecasting.models.rw_blend import shape_scores
 from forex_assets.forecasting.volatility import horizon_variance_factor
 from forex_assets.levels import MEDIAN_INDEX
+from forex_assets.provenance import content_hash
 
 MIN_VALUES_TO_FIT = 250
 TOLERANCE = 0.005
@@ -91,9 +96,36 @@ class GarchEngine:
         schedule, anchor = refit_schedule(self.series, self.refit)
         serving = refit_schedule(self.series, refit)[0] if refit else schedule
         at = serving[np.searchsorted(serving, ends, side="right") - 1]
-        for first, last in _chains(np.searchsorted(schedule, np.unique(at)), anchor):
-            self._run_chain(schedule[first : last + 1])
+        wanted = np.array([end for end in np.unique(at) if int(end) not in self.fits], dtype=np.int64)
+        for first, last in _chains(np.searchsorted(schedule, wanted), anchor):
+            chain = schedule[first : last + 1]
+            mine = wanted[(wanted >= chain[0]) & (wanted <= chain[-1])]
+            if not self._recall(chain, mine):
+                self._run_chain(chain)
+                self._keep(chain, mine)
         return at, np.array([self.fits[int(end)] for end in at])
+
+    def _recall(self, chain: Ints, ends: Ints) -> bool:
+        """Take fits that were kept; tell whether all were there."""
+        fits = kept.current()
+        if fits is None or self.engine != "bulk":
+            return False
+        rows = {int(end): fits.read(self._address(chain, int(end))) for end in ends}
+        self.fits.update({end: row for end, row in rows.items() if row is not None})
+        return all(row is not None for row in rows.values())
+
+    def _keep(self, chain: Ints, ends: Ints) -> None:
+        fits = kept.current()
+        if fits is not None and self.engine == "bulk":
+            for end in ends:
+                fits.write(self._address(chain, int(end)), self.fits[int(end)])
+
+    def _address(self, chain: Ints, end: int) -> str:
+        """Return a hash of all a fit follows from: its chain, the returns any of it sees, and the recipe."""
+        first = max(0, int(chain[0]) - 1 - self.window)
+        chained = chain[chain <= end] - first
+        recipe = [_arithmetic(), self.kind, self.window, TOLERANCE, chained.tolist()]
+        return content_hash([recipe, hashlib.sha256(self.returns[first : end - 1].tobytes()).hexdigest()])
 
     def _run_chain(self, chain: Ints) -> None:
         from forex_assets.forecasting.garch import kernels, reference
@@ -106,32 +138,30 @@ class GarchEngine:
                 start = max(0, int(end) - 1 - self.window)
                 self.fits[int(end)] = reference.fit(self.kind, self.returns, start, int(end) - 1)
             return
-        theta = self.fits[int(chain[done - 1])][: kernels.PARAMETERS].copy() if done else np.zeros(kernels.PARAMETERS)
+        theta = self.fits[int(chain[done - 1])][:PARAMETERS].copy() if done else np.zeros(PARAMETERS)
         rows = kernels.fit_chain(self.kind, self.returns, chain[done:], self.window, theta, done == 0, TOLERANCE)
         for end, row in zip(chain[done:], rows, strict=True):
             self.fits[int(end)] = row
 
     def sigma(self, ends: Ints) -> Floats:
         """Return the forecast standard deviation of the next session's log return at each end, shape (m,)."""
-        from forex_assets.forecasting.garch import kernels
-
         at, rows = self.fitted(ends)
-        states = kernels.states_at(self.kind, self.returns, at, ends, rows)
+        states = self._states(at, ends, rows)
         variance = np.exp(states) if self.kind == EGARCH else states
         return np.asarray(np.sqrt(variance) / PERCENT)
 
     def variances(self, ends: Ints, steps: Ints) -> Floats:
         """Return the forecast variance of the log return over each number of sessions, shape (m, k)."""
-        from forex_assets.forecasting.garch import kernels
-
         at, rows = self.fitted(ends)
-        states = kernels.states_at(self.kind, self.returns, at, ends, rows)
+        states = self._states(at, ends, rows)
         if self.kind != EGARCH:
             return np.asarray(_reverting_variance(states, rows, steps, self._ceilings(at)) / PERCENT**2)
+        from forex_assets.forecasting.garch import kernels
+
         out = np.empty(steps.shape)
         for end in np.unique(at):
             mine = np.flatnonzero(at == end)
-            theta = rows[mine[0], : kernels.PARAMETERS]
+            theta = rows[mine[0], :PARAMETERS]
             growth = self._growth(int(end), rows[mine[0]], int(steps[mine].max()))
             ceiling = float(self._ceilings(np.array([end]))[0])
             for step in np.unique(steps[mine]):
@@ -139,6 +169,11 @@ class GarchEngine:
                 i, k = np.nonzero(steps[mine] == step)
                 out[mine[i], k] = values[i]
         return np.asarray(out / PERCENT**2)
+
+    def _states(self, at: Ints, ends: Ints, rows: Floats) -> Floats:
+        """Return the state at each end, filtered on from the fit made at ``at``, shape (m,)."""
+        who = fitting(int(np.sum(ends - at)), self.kind)
+        return np.asarray(who.states_at(self.kind, self.returns, at, ends, rows))
 
     def _ceilings(self, ends: Ints) -> Floats:
         """Return the largest daily variance a fit may expect, in squared percent, shape (m,)."""
@@ -148,11 +183,10 @@ class GarchEngine:
 
     def _window_states(self, end: int, row: Floats) -> tuple[Floats, Floats]:
         """Return the states of the window behind a fit (one more than returns) and its standardised residuals."""
-        from forex_assets.forecasting.garch import kernels
-
         if end not in self.windows:
             start = max(0, end - 1 - self.window)
-            states = kernels.window_states(self.kind, self.returns, start, end - 1, row[: kernels.PARAMETERS])
+            who = fitting(end - 1 - start, self.kind)
+            states = who.window_states(self.kind, self.returns, start, end - 1, row[:PARAMETERS])
             sigma = np.exp(0.5 * states[:-1]) if self.kind == EGARCH else np.sqrt(states[:-1])
             self.windows[end] = (states, self.returns[start : end - 1] / sigma)
         return self.windows[end]
@@ -165,7 +199,7 @@ class GarchEngine:
         if held is None or len(held) < steps:
             z = self._window_states(end, row)[1]
             z = z / max(float(np.sqrt(np.mean(z * z))), 1e-3)
-            held = kernels.log_growth(row[: kernels.PARAMETERS], z, max(steps, GROWTH_SESSIONS))
+            held = kernels.log_growth(row[:PARAMETERS], z, max(steps, GROWTH_SESSIONS))
             self.growths[end] = held
         return held
 
@@ -189,8 +223,6 @@ class GarchEngine:
         return np.asarray(out * scale[:, :, None])
 
     def _shape(self, end: int, row: Floats, step: int) -> tuple[Floats, float]:
-        from forex_assets.forecasting.garch import kernels
-
         key = (end, step)
         if key not in self.shapes:
             states, _ = self._window_states(end, row)
@@ -202,8 +234,10 @@ class GarchEngine:
                 begin = np.arange(start, start + count)
                 ceiling = self._ceilings(np.array([end]))
                 if self.kind == EGARCH:
+                    from forex_assets.forecasting.garch import kernels
+
                     growth = self._growth(end, row, step)
-                    theta = row[: kernels.PARAMETERS]
+                    theta = row[:PARAMETERS]
                     variance = kernels.growing_variance(states[:count], theta, growth, step, float(ceiling[0]))
                 else:
                     variance = _reverting_variance(states[:count], row[None, :], np.array([[step]]), ceiling)[:, 0]
@@ -226,7 +260,7 @@ class GarchEngine:
         from forex_assets.forecasting.garch import kernels
 
         at, rows = self.fitted(ends)
-        states = kernels.states_at(self.kind, self.returns, at, ends, rows)
+        states = self._states(at, ends, rows)
         factor = np.sqrt(horizon_variance_factor(self.series, ends, steps))
         out = np.empty((*steps.shape, len(LEVELS)))
         for i in range(len(ends)):
@@ -234,11 +268,18 @@ class GarchEngine:
             ceiling = float(self._ceilings(at[i : i + 1])[0])
             deepest = int(steps[i].max())
             seed = np.uint64(rng.seed_of(days[i]))
-            theta = rows[i, : kernels.PARAMETERS]
+            theta = rows[i, :PARAMETERS]
             sums = kernels.simulate(self.kind, states[i], theta, z - z.mean(), seed, deepest, samples, ceiling)
             unit = np.quantile(sums[steps[i] - 1], LEVELS, axis=1, method="weibull").T
             out[i] = (unit - unit[:, MEDIAN_INDEX : MEDIAN_INDEX + 1]) * factor[i][:, None] / PERCENT
         return _apart(out)
+
+
+@functools.cache
+def _arithmetic() -> str:
+    """Return a hash of the code a fit's numbers come from: fits kept by other code are not used."""
+    folder = Path(__file__).parent
+    return content_hash([(folder / name).read_text(encoding="utf-8") for name in ("kernels.py", "recursion.py")])
 
 
 def _apart(quantiles: Floats) -> Floats:
@@ -251,11 +292,16 @@ def scaled_returns(series: KnownSeries) -> Floats:
     """Return log returns in percent per root session, clipped at six EWMA standard deviations, shape (n - 1,)."""
     key = "garch_returns"
     if key not in series.cache:
-        from forex_assets.forecasting.garch import kernels
-
         raw = PERCENT * series.log_return / np.sqrt(series.sessions)
-        series.cache[key] = kernels.clip_returns(raw, CLIP_DECAY, CLIP_SIGMA, CLIP_FLOOR_PERCENT)
+        series.cache[key] = clipped(raw, CLIP_DECAY, CLIP_SIGMA, CLIP_FLOOR_PERCENT)
     return np.asarray(series.cache[key])
+
+
+def clipped(raw: Floats, decay: float, multiple: float, floor: float) -> Floats:
+    """Return returns clipped at ``multiple`` EWMA standard deviations known before each, shape (n,)."""
+    who = fitting(len(raw))
+    fed = raw if who is not recursion else raw.tolist()  # plain Python is quicker on its own numbers
+    return np.asarray(who.clip_returns(fed, decay, multiple, floor), dtype=np.float64)
 
 
 def _elapsed(series: KnownSeries) -> Floats:

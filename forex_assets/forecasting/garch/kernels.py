@@ -1,48 +1,42 @@
-"""Likelihood, fit, filter and terminal distribution of three volatility recursions, compiled by numba.
+"""Likelihood, fit and terminal distribution of three volatility recursions, compiled by numba with their filters.
 
 Importing this module imports numba (about a second), so only the functions that need it do. Compiled code is cached
-where numba keeps it (``NUMBA_CACHE_DIR``). Returns are in percent. Parameters are ``[omega, a1, a2, beta, nu]``:
-
-- ``GARCH`` and ``GJR``: ``v = omega + a1 r² [r >= 0] + a2 r² [r < 0] + beta v``; GARCH has a1 = a2. State: v.
-- ``EGARCH``: ``log v = omega + a1 (|z| - sqrt(2 / pi)) + a2 z + beta log v``, z = r / sqrt(v). State: log v.
-
-Innovations follow Student's t with nu degrees of freedom, scaled to unit variance. The state at an end is the variance
-of the next return. The first state comes from a backcast, as in ``arch``.
+where numba keeps it (``NUMBA_CACHE_DIR``). Parameters and states are those of :mod:`.recursion`; innovations follow
+Student's t with nu degrees of freedom, scaled to unit variance.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numba
 import numpy as np
 
-from forex_assets.forecasting.garch import EGARCH, GARCH
+from forex_assets.forecasting.garch import EGARCH, GARCH, recursion
+from forex_assets.forecasting.garch.recursion import LOG_RANGE, MEAN_ABS_NORMAL, PARAMETERS
 
-PARAMETERS = 5
-MEAN_ABS_NORMAL = math.sqrt(2.0 / math.pi)
 MAX_PERSISTENCE = 0.9998
 MAX_PASSES = 60
-BACKCAST_DAYS = 75
-BACKCAST_DECAY = 0.94
-_LOG_RANGE = 12.0
 _MIN_NU, _MAX_NU = 2.1, 300.0
 
 _compile: Callable[..., Any] = numba.njit(cache=True, error_model="numpy")
 
 
-def _backcast(r: Any, start: int, end: int) -> float:
-    total, weights, weight = 0.0, 0.0, 1.0
-    for i in range(start, min(end, start + BACKCAST_DAYS)):
-        total += weight * r[i] * r[i]
-        weights += weight
-        weight *= BACKCAST_DECAY
-    return max(total / weights, 1e-14)
+def _compile_with(function: Callable[..., Any], **names: Any) -> Any:
+    """Compile a function whose module knows ``names`` as plain Python; compiled code calls compiled code only."""
+    made = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
+    made.__module__, made.__qualname__ = function.__module__, function.__qualname__
+    return _compile(made)
 
 
-backcast: Callable[..., Any] = _compile(_backcast)
+backcast: Callable[..., Any] = _compile(recursion.backcast)
+advance: Callable[..., Any] = _compile(recursion.advance)
+states_at: Callable[..., Any] = _compile_with(recursion.states_at, advance=advance)
+window_states: Callable[..., Any] = _compile_with(recursion.window_states, advance=advance, backcast=backcast)
+clip_returns: Callable[..., Any] = _compile(recursion.clip_returns)
 
 
 def _digamma(x: float) -> float:
@@ -124,7 +118,7 @@ def _likelihood_pass(kind: int, r: Any, start: int, end: int, theta: Any, g: Any
             d2 = z + pull * d2
             d3 = state + pull * d3
             state = omega + a1 * size + a2 * z + beta * state
-            state = min(max(state, centre - _LOG_RANGE), centre + _LOG_RANGE)
+            state = min(max(state, centre - LOG_RANGE), centre + LOG_RANGE)
         else:
             up = x * x if x >= 0.0 else 0.0
             down = x * x - up
@@ -321,56 +315,6 @@ def _fit_chain(kind: int, r: Any, ends: Any, window: int, theta: Any, cold: bool
 fit_chain: Callable[..., Any] = _compile(_fit_chain)
 
 
-def _advance(kind: int, state: float, x: float, theta: Any) -> Any:
-    """Return the state after one more return."""
-    if kind == EGARCH:
-        z = x * math.exp(-0.5 * state)
-        return theta[0] + theta[1] * (abs(z) - MEAN_ABS_NORMAL) + theta[2] * z + theta[3] * state
-    a = theta[1] if x >= 0.0 else theta[2]
-    return theta[0] + a * x * x + theta[3] * state
-
-
-advance: Callable[..., Any] = _compile(_advance)
-
-
-def _states_at(kind: int, r: Any, fitted_at: Any, ends: Any, rows: Any) -> Any:
-    """Return the state at each end, filtered on from the fit that serves it, shape (m,)."""
-    out = np.empty(len(ends))
-    for i in range(len(ends)):
-        state = rows[i, PARAMETERS]
-        centre = state
-        for j in range(fitted_at[i] - 1, ends[i] - 1):
-            state = advance(kind, state, r[j], rows[i])
-            if kind == EGARCH:
-                state = min(max(state, centre - _LOG_RANGE), centre + _LOG_RANGE)
-        out[i] = state
-    return out
-
-
-states_at: Callable[..., Any] = _compile(_states_at)
-
-
-def _window_states(kind: int, r: Any, start: int, end: int, theta: Any) -> Any:
-    """Return the state before each return of the window and after the last, shape (end - start + 1,)."""
-    out = np.empty(end - start + 1)
-    back = backcast(r, start, end)
-    centre = math.log(back)
-    if kind == EGARCH:
-        state = theta[0] + theta[3] * centre
-    else:
-        state = theta[0] + (0.5 * (theta[1] + theta[2]) + theta[3]) * back
-    for i in range(end - start):
-        out[i] = state
-        state = advance(kind, state, r[start + i], theta)
-        if kind == EGARCH:
-            state = min(max(state, centre - _LOG_RANGE), centre + _LOG_RANGE)
-    out[end - start] = state
-    return out
-
-
-window_states: Callable[..., Any] = _compile(_window_states)
-
-
 def _log_growth(theta: Any, z: Any, steps: int) -> Any:
     """EGARCH: the part of the log expected variance 1..steps ahead that does not depend on the state, shape (steps,).
 
@@ -434,21 +378,3 @@ def _simulate(kind: int, state: float, theta: Any, z: Any, seed: Any, steps: int
 
 
 simulate: Callable[..., Any] = _compile(_simulate)
-
-
-def _clip_returns(raw: Any, decay: float, multiple: float, floor: float) -> Any:
-    """Return returns clipped at ``multiple`` EWMA standard deviations known before each, shape (n,)."""
-    out = raw.copy()
-    n = len(raw)
-    first = min(n, 20)
-    variance = 0.0
-    for i in range(first):
-        variance += raw[i] * raw[i] / first
-    for i in range(n):
-        bound = multiple * math.sqrt(max(variance, floor * floor))
-        out[i] = min(max(raw[i], -bound), bound)
-        variance = decay * variance + (1.0 - decay) * out[i] * out[i]
-    return out
-
-
-clip_returns: Callable[..., Any] = _compile(_clip_returns)

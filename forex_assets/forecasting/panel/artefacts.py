@@ -85,8 +85,8 @@ class PanelFit:
                     f"{row['learned_through'].date()}; only earlier days may be learned from.",
                     remedy="make the fits again with forex_assets.forecasting.panel.fit.",
                 )
-        self._coefficients = {key: self._coefficient_rows(*key) for key in self._keys()}
-        self._shapes = {key: self._shape_rows(*key) for key in self._keys()}
+        self._coefficients: dict[Key, tuple[_Rows, tuple[str, ...]]] = {}
+        self._shapes: dict[Key, _Rows] = {}
         self._factors: dict[tuple[str, int, str], _Rows] = {}
 
     @property
@@ -100,12 +100,14 @@ class PanelFit:
         """Pairs with a width factor of their own."""
         return tuple(sorted(set(self.frames[FACTORS.name]["pair"])))
 
-    def _keys(self) -> list[Key]:
-        return [(variant, steps) for variant in VARIANTS for steps in NOMINAL_STEPS]
-
     def _part(self, table: Table, variant: str, steps: int) -> pd.DataFrame:
         frame = self.frames[table.name]
         return frame[(frame["variant"] == variant) & (frame["steps"] == steps)]
+
+    def _coefficients_of(self, variant: str, steps: int) -> tuple[_Rows, tuple[str, ...]]:
+        if (variant, steps) not in self._coefficients:
+            self._coefficients[(variant, steps)] = self._coefficient_rows(variant, steps)
+        return self._coefficients[(variant, steps)]
 
     def _coefficient_rows(self, variant: str, steps: int) -> tuple[_Rows, tuple[str, ...]]:
         part = self._part(COEFFICIENTS, variant, steps)
@@ -126,7 +128,7 @@ class PanelFit:
         features:
             Of ``OWN_FEATURES``, then for variant ``vix`` ``MARKET_FEATURES``; shape (m, f).
         """
-        rows, names = self._coefficients[(variant, steps)]
+        rows, names = self._coefficients_of(variant, steps)
         values = rows.at(days, np.zeros(len(names)))
         out = np.zeros(len(days))
         known = feature_names(variant)
@@ -139,6 +141,8 @@ class PanelFit:
 
     def shape(self, variant: str, steps: int, days: Dates) -> Floats:
         """Return standardised quantiles on each day, shape (m, 13); Student's t with 8 degrees before the first fit."""
+        if (variant, steps) not in self._shapes:
+            self._shapes[(variant, steps)] = self._shape_rows(variant, steps)
         return self._shapes[(variant, steps)].at(days, shape_scores())
 
     def factor(self, variant: str, steps: int, pair: str, days: Dates) -> Floats:

@@ -168,11 +168,10 @@ def _squares(series: KnownSeries) -> tuple[Floats, Floats]:
     """Return cumulated squares of returns per root session, raw and clipped; element r sums the first r returns."""
     key = "loghar_squares"
     if key not in series.cache:
-        from forex_assets.forecasting.garch import kernels
-        from forex_assets.forecasting.garch.engine import CLIP_FLOOR_PERCENT, PERCENT, scaled_returns
+        from forex_assets.forecasting.garch.engine import CLIP_FLOOR_PERCENT, PERCENT, clipped, scaled_returns
 
         raw = scaled_returns(series) / PERCENT
-        cut = kernels.clip_returns(raw, CLIP_DECAY, CLIP_SIGMA, CLIP_FLOOR_PERCENT / PERCENT)
+        cut = clipped(raw, CLIP_DECAY, CLIP_SIGMA, CLIP_FLOOR_PERCENT / PERCENT)
         series.cache[key] = tuple(np.concatenate([[0.0], np.cumsum(r * r)]) for r in (raw, cut))
     raw_sum, cut_sum = series.cache[key]
     return raw_sum, cut_sum

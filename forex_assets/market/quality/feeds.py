@@ -159,7 +159,7 @@ def feed_of(spec: SeriesSpec, rows: pd.DataFrame, instant: pd.Timestamp) -> Feed
         rows = rows.assign(withdrawn_at=pd.Series(pd.NaT, index=rows.index, dtype="datetime64[ns, UTC]"), rule=None)
     rows = rows.sort_values(["event_time", "available_at"], kind="stable")
     withdrawn = rows["withdrawn_at"].notna() & (rows["withdrawn_at"] <= instant)
-    dates = rows["event_time"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[D]")
+    dates = rows["event_time"].dt.tz_convert(None).to_numpy().astype("datetime64[D]")
     value = rows["value"].to_numpy(dtype=np.float64, na_value=np.nan)
     level = Scale.of(spec).transform(value)
     gone = withdrawn.to_numpy(dtype=bool)

@@ -31,7 +31,7 @@ def gap_report(
     else:
         expected = calendar.sessions(np.datetime64(start, "D"), np.datetime64(end, "D"))
     own = observations[observations["series"] == spec.id]
-    dates = own["event_time"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[D]")
+    dates = own["event_time"].dt.tz_convert(None).to_numpy().astype("datetime64[D]")
     good = own["withdrawn_at"].isna().to_numpy() if "withdrawn_at" in own.columns else np.ones(len(own), dtype=bool)
     place = np.flatnonzero(~np.isin(expected, dates[good]))
     if not len(place):

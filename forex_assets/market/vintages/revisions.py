@@ -153,4 +153,4 @@ def _percent(old: npt.NDArray[np.float64], new: npt.NDArray[np.float64]) -> npt.
 
 
 def _us(instants: pd.Series[Any]) -> npt.NDArray[np.datetime64]:
-    return np.asarray(instants.dt.tz_convert("UTC").dt.tz_localize(None), dtype="datetime64[us]")
+    return np.asarray(instants.dt.tz_convert(None), dtype="datetime64[us]")

@@ -253,7 +253,7 @@ def _meetings(
 ) -> MeetingEffect | None:
     table = meetings()
     last = as_of_instants(np.array([as_of], dtype="datetime64[D]"))[0]
-    announced_at = table["announced_at"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    announced_at = table["announced_at"].dt.tz_convert(None).to_numpy().astype("datetime64[us]")
     held = table.loc[announced_at <= last]
     dates = price.dates[len(price) - len(z) :]
     sizes = np.abs(z)
