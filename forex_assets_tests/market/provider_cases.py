@@ -192,7 +192,7 @@ def zipped(text: str) -> bytes:
     return out.getvalue()
 
 
-def _siete(rows: Rows, suffix: str = "") -> Any:
+def siete_answer(rows: Rows, suffix: str = "") -> Any:
     shown = [(f"{day.item():%d-%m-%Y}{suffix}", str(value)) for day, value in rows]
     observations = [{"indexDateString": day, "value": value, "statusCode": "OK"} for day, value in shown]
     return {"Codigo": 0, "Descripcion": "Success", "Series": {"seriesId": "F073.TCO.PRE.Z.D", "Obs": observations}}
@@ -331,11 +331,11 @@ CASES: dict[str, Case] = {
             lambda url, gateway: SieteSource(
                 url, gateway=gateway, now=NOW, max_requests_per_s=1000, user="desk@example.cl", password="not-a-secret"
             ),
-            _siete,
+            siete_answer,
             {"Codigo": -5, "Descripcion": "Invalid username or password", "Series": {"Obs": None}, "SeriesInfos": []},
             ('"value"', '"valor"'),
             {**_ERRORS, **SPOILT_ROWS, "unfinished": "—", "comma": "read"},
-            zoned=lambda rows: _siete(rows, " 03:00"),
+            zoned=lambda rows: siete_answer(rows, " 03:00"),
         ),
         Case(
             "mindicador",

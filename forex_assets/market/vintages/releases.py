@@ -68,13 +68,32 @@ def release(
             f"The value becomes available at {old['available_at'].iloc[0]}, after {instant}.",
             remedy="release it once it is available.",
         )
-    row = old.assign(available_at=instant, rule=None, reason=None)
-    row["withdrawn_at"] = pd.Series(pd.NaT, index=row.index, dtype=observations["withdrawn_at"].dtype)
     record = old[["pair", "series", "event_time", "available_at", "source", "value", "rule"]].assign(
         released_at=instant, released_by=who.strip(), why=why.strip()
     )
-    together = pd.concat([observations, row], ignore_index=True).astype(observations.dtypes.to_dict())
-    return together, record.reset_index(drop=True)
+    return _with_standing(observations, old, instant), record.reset_index(drop=True)
+
+
+def release_again(observations: pd.DataFrame, releases: pd.DataFrame) -> pd.DataFrame:
+    """Return observations that were made anew, with the values standing again that a person had put back.
+
+    A value that no rule withdraws any more needs no release.
+    """
+    for record in releases.sort_values("released_at", kind="stable").itertuples():
+        same = (observations[_SAME] == [getattr(record, name) for name in _SAME]).all(axis=1)
+        rows = observations[same]
+        held = rows[rows["rule"].notna() & (rows["rule"] != _REVISION)]
+        if len(held) and not rows["withdrawn_at"].isna().any():
+            newest = held.sort_values(["available_at", "retrieved_at"], kind="stable").iloc[[-1]]
+            observations = _with_standing(observations, newest, pd.Timestamp(str(record.released_at)))
+    return observations
+
+
+def _with_standing(observations: pd.DataFrame, withdrawn: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
+    """Return observations with a withdrawn row once more, standing and available from an instant on."""
+    row = withdrawn.assign(available_at=instant, rule=None, reason=None)
+    row["withdrawn_at"] = pd.Series(pd.NaT, index=row.index, dtype=observations["withdrawn_at"].dtype)
+    return pd.concat([observations, row], ignore_index=True).astype(observations.dtypes.to_dict())
 
 
 def stand_released(judged: pd.DataFrame, releases: pd.DataFrame | None) -> pd.DataFrame:

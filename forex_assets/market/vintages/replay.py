@@ -25,6 +25,7 @@ from forex_assets.market.sources import build_sources
 from forex_assets.market.sources.folder import FolderSource
 from forex_assets.market.vintages.archive import READ_WHOLE, SHIPPED, RawArchive
 from forex_assets.market.vintages.pack import Contents, Retrieval
+from forex_assets.market.vintages.releases import release_again
 from forex_assets.ops.secrets import KNOWN_SECRETS
 from forex_assets.settings import SeriesSpec, Settings
 
@@ -62,10 +63,14 @@ def replay(
     }
     moments = sorted({item.retrieved_at for contents in held.values() for item in contents.retrievals})
     made: Ingest | None = None
-    for moment in moments:
+    for moment, following in zip(moments, [*moments[1:], None], strict=True):
         sources = _sources_at(settings, held, moment)
         stored = None if made is None else made.observations
         made = ingest(settings, pair_id, now=moment, stored=stored, sources=sources, releases=releases)
+        if releases is not None and len(releases):
+            decided = releases["released_at"]
+            mine = (decided >= moment) & ((decided < following) if following is not None else True)
+            made = replace(made, observations=release_again(made.observations, releases[mine]))
     return made
 
 

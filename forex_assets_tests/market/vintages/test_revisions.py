@@ -174,6 +174,52 @@ class TestRelease:
         assert kept is not None
         assert len(kept) == 1
 
+    @pytest.mark.capability("E03", "K17")
+    @pytest.mark.parametrize(
+        ("rule", "factor", "stays"),
+        [("jump", 1.3, True), ("spike", 1.09, False), ("unit", 100.0, False)],
+    )
+    def test_a_released_value_costs_no_neighbour_its_verdict_and_survives_every_later_ingestion(
+        self, desk: Settings, tmp_path: Path, rule: str, factor: float, stays: bool
+    ) -> None:
+        assert desk.data_dir is not None
+        walk = 940 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.006, 70)))
+        odd, last = 60, 61
+        values = [round(float(x) * (factor if i == odd or (stays and i > odd) else 1), 2) for i, x in enumerate(walk)]
+        day = pd.bdate_range("2025-02-03", periods=len(values))[odd]
+        desks = {
+            name: Pipeline(
+                desk.model_copy(update={"home": tmp_path / name, "store_root": str(tmp_path / name / "store")})
+            )
+            for name in ("released", "not")
+        }
+
+        def withdrawn(pipeline: Pipeline) -> dict[str, str]:
+            bad = pipeline.store.read(pipeline_quarantine(), "usdclp_close", [()])
+            return dict(zip(bad["event_time"].dt.strftime("%Y-%m-%d"), bad["rule"], strict=True))
+
+        for end in (last + 1, last + 2, len(values)):
+            write(desk.data_dir, values[:end])
+            moment = pd.bdate_range("2025-02-03", periods=end)[-1].tz_localize("UTC") + pd.Timedelta(hours=40)
+            for name, pipeline in desks.items():
+                pipeline.write_ingest("usdclp_close", now=moment)
+                if end == last + 1:
+                    assert withdrawn(pipeline)[f"{day:%Y-%m-%d}"] == rule
+                    if name == "released":
+                        pipeline.release(
+                            "usdclp_close", series="usdclp_close", day=day.date(), who="ana", why="confirmed",
+                            now=moment + pd.Timedelta(hours=1),
+                        )  # fmt: skip
+        for rebuilt in (False, True):
+            if rebuilt:
+                desks["released"].rebuild_observations("usdclp_close", now=moment)
+            assert withdrawn(desks["released"]) == withdrawn(desks["not"]), "the value's first verdict, nobody else's"
+            stored = desks["released"].stored_observations("usdclp_close")
+            assert stored is not None
+            standing = stored[stored["withdrawn_at"].isna()].set_index("event_time")["value"]
+            assert standing[day.tz_localize("UTC")] == values[odd]
+            assert standing.iloc[-5:].tolist() == values[-5:]
+
     def test_what_is_not_quarantined_or_not_explained_is_refused(self, desk: Settings) -> None:
         pipeline, day = self.quarantined(desk)
         stored = pipeline.stored_observations("usdclp_close")
