@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from forex_assets.monitoring import performance
+from forex_assets.monitoring import drift, performance
 from forex_assets.monitoring.alarms import alarm_starts, watched_days
 from forex_assets.monitoring.data_quality import read_days
 from forex_assets.monitoring.degradation import overlap_variance
@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 CHOOSING = ("walk_t5", "garch_t", "clp_blocks")
 #: False alarms a year that each limit may raise in the worst of the worlds, by horizon.
 BUDGET: Mapping[str, Mapping[str, float]] = {
-    "skill": {"7d": 0.06, "15d": 0.03, "30d": 0.02, "90d": 0.02},
+    "skill": {"7d": 0.04, "15d": 0.03, "30d": 0.02, "90d": 0.02},
     "narrow": {"7d": 0.02, "15d": 0.02, "30d": 0.015, "90d": 0.015},
     "wide": {"7d": 0.02, "15d": 0.02, "30d": 0.015, "90d": 0.015},
     "bias": {"7d": 0.05, "15d": 0.04, "30d": 0.03, "90d": 0.02},
@@ -44,7 +44,15 @@ HORIZON_FIELDS: Mapping[str, str] = {
 #: The volatility alarm has a limit for each of two worlds; that of clustering volatility is in force.
 VOLATILITY_BUDGET = 0.40
 VOLATILITY_WORLDS: Mapping[str, str] = {"surprise_log_evidence": "garch_t", "walk_log_evidence": "walk_t5"}
-IMPORTANCE_BUDGET = 0.02
+#: Limits that one series after another is held to, and the false alarms a year that each series may raise.
+EACH_SERIES: Mapping[str, float] = {
+    "scale_log": 0.008,
+    "volatility_log": 0.03,
+    "min_correlation_change": 0.02,
+    "importance_distance": 0.02,
+}
+#: Those of them that are floors of drift; the others belong to the data monitor.
+FLOORS = ("scale_log", "volatility_log")
 #: Limits are rounded up to this.
 STEP = 0.01
 
@@ -74,11 +82,36 @@ def effects(worlds: Iterable[Watched], settings: Settings) -> dict[tuple[str, st
                 known = np.where(reading.is_unknown, -np.inf, values)
                 subject = "all" if name == "volatility" else reading.subject
                 out.setdefault((name, subject), []).append(known)
-        for judged in read_days(world.frames, days, settings):
-            if judged.rule == "importance_drift":
-                known = np.where(judged.why_unknown == "", judged.effect, -np.inf)
-                out.setdefault(("importance_distance", "all"), []).append(known)
+        for name, values in [*_drifts(world, days, settings), *_data_changes(world, days, settings)]:
+            out.setdefault((name, "all"), []).append(values)
     return out
+
+
+def _drifts(world: Watched, days: npt.NDArray[np.datetime64], settings: Settings) -> Iterable[tuple[str, Floats]]:
+    """Yield the size of each significant drift that a chosen floor holds back, one series after another."""
+    for reading in drift.readings(world.frames, days, settings, "recommended"):
+        if reading.rule == "scale":
+            assert reading.significant is not None  # nosec B101
+            name = "volatility_log" if reading.subject == "volatility" else "scale_log"
+            yield name, np.where(reading.significant & ~reading.is_unknown, np.abs(reading.effect), -np.inf)
+
+
+def _data_changes(world: Watched, days: npt.NDArray[np.datetime64], settings: Settings) -> Iterable[tuple[str, Floats]]:
+    """Yield the size of each significant change of a correlation, and how far importances moved."""
+    watching = settings.platform.watching
+    floorless = watching.data.model_copy(update={"min_correlation_change": 0.0})
+    loose = settings.model_copy(
+        update={
+            "platform": settings.platform.model_copy(
+                update={"watching": watching.model_copy(update={"data": floorless})}
+            )
+        }
+    )
+    for judged in read_days(world.frames, days, loose):
+        if judged.rule == "correlation_change":
+            yield "min_correlation_change", np.where(judged.state == "fired", np.abs(judged.effect), -np.inf)
+        elif judged.rule == "importance_drift":
+            yield "importance_distance", np.where(judged.why_unknown == "", judged.effect, -np.inf)
 
 
 def _signed(rule: str, effect: Floats) -> list[tuple[str, Floats]]:
@@ -100,7 +133,7 @@ def lowest_limit(paths: Sequence[Floats], budget: float, quiet: int) -> float:
 
     Alarms close together count once, so that their number need not fall steadily: every step down is looked at.
     """
-    top = max(float(path.max()) for path in paths)
+    top = max([0.0, *(float(path.max()) for path in paths)])
     step = max(math.ceil(top / STEP) + 1, 1)
     while step > 1 and alarms_per_year(paths, (step - 1) * STEP, quiet) <= budget:
         step -= 1
@@ -111,7 +144,7 @@ def choose(by_world: Mapping[str, Mapping[tuple[str, str], list[Floats]]], setti
     """Return every limit: the lowest that keeps to its budget in each world that chooses."""
     quiet = settings.recommended.performance.quiet_business_days
     wanted = [(name, horizon, budget) for name, each in BUDGET.items() for horizon, budget in each.items()]
-    wanted.append(("importance_distance", "all", IMPORTANCE_BUDGET))
+    wanted += [(name, "all", budget) for name, budget in EACH_SERIES.items()]
     out = [_worst(name, subject, budget, by_world, quiet) for name, subject, budget in wanted]
     for name, world in VOLATILITY_WORLDS.items():
         found = _worst("volatility", "all", VOLATILITY_BUDGET, {world: by_world[world]}, quiet)
@@ -143,14 +176,19 @@ def with_limits(settings: Settings, limits: Sequence[Limit]) -> Settings:
         for name, old in policy.horizons.items()
     }
     loud = {name: chosen[name, "all"] for name in VOLATILITY_WORLDS if (name, "all") in chosen}
-    moved = {name: chosen[name, "all"] for name in ("importance_distance",) if (name, "all") in chosen}
+    series = {name: chosen[name, "all"] for name in EACH_SERIES if (name, "all") in chosen}
+    floors = {name: series.pop(name) for name in FLOORS if name in series}
+    drift_policy = settings.recommended.drift
     performance_policy = policy.model_copy(
         update={"horizons": horizons, "volatility": policy.volatility.model_copy(update=loud)}
     )
-    watching = settings.platform.watching.model_copy(update={"data": data.model_copy(update=moved)})
+    drift_policy = drift_policy.model_copy(update={"floors": drift_policy.floors.model_copy(update=floors)})
+    watching = settings.platform.watching.model_copy(update={"data": data.model_copy(update=series)})
     return settings.model_copy(
         update={
-            "recommended": settings.recommended.model_copy(update={"performance": performance_policy}),
+            "recommended": settings.recommended.model_copy(
+                update={"performance": performance_policy, "drift": drift_policy}
+            ),
             "platform": settings.platform.model_copy(update={"watching": watching}),
         }
     )

@@ -11,7 +11,10 @@ import pytest
 from forex_assets.monitoring.alarm_limits import (
     BUDGET,
     CHOOSING,
+    EACH_SERIES,
+    FLOORS,
     HORIZON_FIELDS,
+    VOLATILITY_WORLDS,
     alarms_per_year,
     choose,
     effects,
@@ -50,7 +53,7 @@ def test_a_limit_that_merges_alarms_again_further_down_is_not_mistaken_for_a_low
 def test_each_limit_keeps_to_its_budget_in_the_worst_world_and_goes_where_it_is_read() -> None:
     rng = np.random.default_rng(0)
     keys = [(name, horizon) for name, each in BUDGET.items() for horizon in each]
-    keys += [("importance_distance", "all"), ("volatility", "all")]
+    keys += [(name, "all") for name in (*EACH_SERIES, "volatility")]
     by_world = {
         world: {key: [scale * rng.normal(size=2520 * 4) + (key[0] == "volatility") * 3] for key in keys}
         for world, scale in zip(CHOOSING, (0.1, 0.2, 0.3), strict=True)
@@ -66,34 +69,42 @@ def test_each_limit_keeps_to_its_budget_in_the_worst_world_and_goes_where_it_is_
     assert policy.horizons["90d"].skill_excess_share == limits["skill", "90d"].value
     assert policy.horizons["7d"].wide_log_variance == limits["wide", "7d"].value
     assert policy.volatility.surprise_log_evidence == limits["surprise_log_evidence", "all"].value
-    assert made.platform.watching.data.importance_distance == limits["importance_distance", "all"].value
+    data, floors = made.platform.watching.data, made.recommended.drift.floors
+    assert data.importance_distance == limits["importance_distance", "all"].value
+    assert data.min_correlation_change == limits["min_correlation_change", "all"].value
+    assert floors.scale_log == limits["scale_log", "all"].value
+    assert floors.volatility_log == limits["volatility_log", "all"].value
+    assert floors.location_sigma == SETTINGS.recommended.drift.floors.location_sigma
     assert SETTINGS.recommended.performance.horizons["90d"] != policy.horizons["90d"]
 
 
 def test_the_effects_of_a_path_are_those_of_every_limited_rule() -> None:
     found = effects(watched_worlds("walk_t5", SETTINGS, years=5, paths=1, seed=3), SETTINGS)
-    assert set(found) == {(name, horizon) for name, each in BUDGET.items() for horizon in each} | {
-        ("importance_distance", "all"),
-        ("volatility", "all"),
-    }
+    keys = {(name, horizon) for name, each in BUDGET.items() for horizon in each}
+    assert set(found) == keys | {(name, "all") for name in (*EACH_SERIES, "volatility")}
+    # One array a series: features, residuals, and correlations of each driver.
+    assert {name: len(found[name, "all"]) for name in EACH_SERIES} == {
+        "scale_log": 6, "volatility_log": 1, "min_correlation_change": 3, "importance_distance": 1,
+    }  # fmt: skip
     assert {len(paths[0]) for paths in found.values()} == {5 * 252 - 750}
     assert np.array_equal(found["narrow", "7d"][0], -found["wide", "7d"][0])
 
 
 @pytest.mark.capability("K01")
 def test_the_profile_holds_the_limits_that_were_chosen_on_its_calibration_seed() -> None:
-    if not RESULT.exists():
-        pytest.skip("the limits were not chosen anew: bench_monitoring_limits.py does")
     chosen = json.loads(RESULT.read_text(encoding="utf-8"))
     packaged = load_settings(environ={"FOREX_HOME": "/nowhere"})
     table, policy = packaged.recommended.alarm_table, packaged.recommended.performance
+    assert {limit["name"] for limit in chosen["limits"]} == {*BUDGET, *EACH_SERIES, *VOLATILITY_WORLDS}
     assert (chosen["seed"], chosen["years_each"], chosen["paths"]) == (table.calibration_seed, table.years, table.paths)
     for limit in chosen["limits"]:
         name, subject = limit["name"], limit["subject"]
         if name in HORIZON_FIELDS:
             assert getattr(policy.horizons[subject], HORIZON_FIELDS[name]) == pytest.approx(limit["value"])
-        elif name == "importance_distance":
-            assert packaged.platform.watching.data.importance_distance == pytest.approx(limit["value"])
+        elif name in FLOORS:
+            assert getattr(packaged.recommended.drift.floors, name) == pytest.approx(limit["value"])
+        elif name in EACH_SERIES:
+            assert getattr(packaged.platform.watching.data, name) == pytest.approx(limit["value"])
         else:
             assert getattr(policy.volatility, name) == pytest.approx(limit["value"])
 

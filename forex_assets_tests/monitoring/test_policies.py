@@ -11,11 +11,11 @@ from forex_assets.errors import ConfigError
 from forex_assets.settings import load_settings, packaged_config_dir
 
 
-def load_with(folder: Path, profile: str, old: str, new: str) -> None:
-    """Load the packaged configuration with one text of a profile changed."""
+def load_with(folder: Path, file: str, old: str, new: str) -> None:
+    """Load the packaged configuration with one text of a profile, or of the platform's file, changed."""
     configs = folder / "configs"
     shutil.copytree(packaged_config_dir(), configs)
-    path = configs / "profiles" / f"{profile}.yaml"
+    path = configs / (f"{file}.yaml" if file == "platform" else f"profiles/{file}.yaml")
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
@@ -24,8 +24,10 @@ def load_with(folder: Path, profile: str, old: str, new: str) -> None:
 
 @pytest.mark.capability("J06", "B17")
 @pytest.mark.parametrize(
-    ("profile", "old", "new", "words"),
+    ("file", "old", "new", "words"),
     [
+        ("classic", "alpha: 0.05", "alpha: 5", "alpha"),
+        ("platform", "max_missing_share: 0.05", "max_missing_share: 5", "max_missing_share"),
         ("classic", "degraded_share: 0.15", "degraded_share: 15", "degraded_share"),
         ("classic", "critical_share: 0.30", "critical_share: 0.10", "must be below critical_share"),
         ("classic", "high_p: 0.001", "high_p: 0.02", "high_p < medium_p"),
@@ -33,17 +35,15 @@ def load_with(folder: Path, profile: str, old: str, new: str) -> None:
         ("recommended", "critical: 75.0}", "critical: 40.0}", "grows with"),
         ("recommended", "recent_obs: 60", "recent_obs: 600", "must be below baseline_obs"),
         ("recommended", "persistence: 0.91", "persistence: 0.95", "must be below 1"),
-        ("recommended", "skill_excess_share: 0.13", "skill_excess_share: 13", "skill_excess_share"),
+        ("recommended", "skill_excess_share: 0.09", "skill_excess_share: 9", "skill_excess_share"),
         ("recommended", "quiet_business_days: 20", "quiet_business_days: 20\n  mood: good", "mood"),
     ],
 )
-def test_a_profile_that_cannot_be_meant_is_refused(
-    tmp_path: Path, profile: str, old: str, new: str, words: str
-) -> None:
+def test_a_profile_that_cannot_be_meant_is_refused(tmp_path: Path, file: str, old: str, new: str, words: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        load_with(tmp_path, profile, old, new)
+        load_with(tmp_path, file, old, new)
     assert words in str(refused.value)
-    assert f"{profile}.yaml" in str(refused.value)
+    assert f"{file}.yaml" in str(refused.value)
 
 
 @pytest.mark.capability("A04", "A05", "B10", "B11", "B17")
