@@ -304,12 +304,12 @@ def stored_months(pipeline: Pipeline) -> list[str]:
 def newest_fits(pipeline: Pipeline) -> tuple[PanelFit, EnsembleFit]:
     """Return the pooled fits of the newest stored month, or the shipped ones; each row serves from its own day on."""
     from forex_assets.forecasting.ensemble import artefacts as ensemble
-    from forex_assets.forecasting.ensemble.conditions import policy_meetings
+    from forex_assets.forecasting.ensemble.conditions import scheduled_events
     from forex_assets.forecasting.panel import artefacts as panel
 
     months = stored_months(pipeline)
     if not months or np.datetime64(months[-1], "D") <= shipped_through():
-        return panel.embedded(), ensemble.embedded().with_events(policy_meetings())
+        return panel.embedded(), ensemble.embedded().with_events(scheduled_events())
     key = (months[-1],)
 
     def load() -> tuple[PanelFit, EnsembleFit]:
@@ -318,7 +318,7 @@ def newest_fits(pipeline: Pipeline) -> tuple[PanelFit, EnsembleFit]:
         }
         return (
             panel.PanelFit(bare["panel_coefficients"], bare["panel_shapes"], bare["panel_factors"]),
-            ensemble.EnsembleFit(bare["panel_weights"], bare["panel_corrections"], policy_meetings()),
+            ensemble.EnsembleFit(bare["panel_weights"], bare["panel_corrections"], scheduled_events()),
         )
 
     written = [pipeline.store.info(table, PANEL, key) for table in PANEL_FITS]

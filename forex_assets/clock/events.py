@@ -7,12 +7,14 @@ is an expectation, not a fact, and is labelled so.
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from forex_assets.clock import bcch
 from forex_assets.clock.as_of import AsOf, as_of_instants
@@ -124,6 +126,24 @@ def _known(rows: pd.DataFrame, moment: AsOf) -> pd.DataFrame:
 
 
 @functools.lru_cache(maxsize=8)
+def dated_days(event: str) -> npt.NDArray[np.datetime64]:
+    """Return the days of one event in the tables of dates that were announced before and kept, growing."""
+    from forex_assets.settings import calendars_dir
+
+    return _dated_days(calendars_dir(), event)
+
+
+@functools.cache
+def _dated_days(folder: Path, event: str) -> npt.NDArray[np.datetime64]:
+    days = set()
+    for name in _TABLES:
+        with (folder / name).open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if row["event"] == event and row["known_from"] < row["date"] and not row["known_until"]:
+                    days.add(row["date"])
+    return np.array(sorted(days), dtype="datetime64[D]")
+
+
 def _dated(folder: Path) -> pd.DataFrame:
     import pandas as pd
 

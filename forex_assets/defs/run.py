@@ -84,8 +84,8 @@ class Runner:
         """
         definition = self.repository.resolve_job_def(job)
         _, cpu_before = usage()
-        # One clock for the whole run: Dagster keeps the list of partitions of one instant only.
-        with dg.partition_loading_context(effective_dt=utc_now().to_pydatetime()):
+        # Dagster keeps the list of partitions of one instant only; days begin at whole quarters of an hour everywhere.
+        with dg.partition_loading_context(effective_dt=utc_now().floor("15min").to_pydatetime()):
             result = definition.execute_in_process(
                 instance=self.instance,
                 tags={**(jobs.range_tags(first, last) if first and last else {}), **(tags or {})},

@@ -351,12 +351,18 @@ def _hit_correlations(overlap: float, share: float) -> Floats:
     return _hit_correlation(np.maximum(0.0, 1.0 - lags / overlap), share)
 
 
+@functools.cache
+def _quadrature() -> tuple[Floats, Floats]:
+    nodes, weights = np.polynomial.legendre.leggauss(96)
+    return nodes, weights
+
+
 def _hit_correlation(rho: Floats, share: float) -> Floats:
     """Return the correlation of two hits of a central interval when the normal errors correlate by ``rho``."""
     from scipy.special import ndtr, ndtri
 
     edge = float(ndtri((1.0 + share) / 2.0))
-    nodes, weights = np.polynomial.legendre.leggauss(96)
+    nodes, weights = _quadrature()
     z = nodes * edge
     density = np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi) * weights * edge
     rho = rho[:, None]

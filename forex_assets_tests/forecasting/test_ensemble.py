@@ -27,6 +27,7 @@ from forex_assets.forecasting.contract import (
 )
 from forex_assets.forecasting.ensemble import artefacts
 from forex_assets.forecasting.ensemble.artefacts import CORRECTIONS, WEIGHTS, EnsembleFit, using
+from forex_assets.forecasting.ensemble.conditions import conditions_at, scheduled_events
 from forex_assets.forecasting.ensemble.learn import EnsembleConfig, learn_ensemble
 from forex_assets.forecasting.ensemble.members import MEMBERS, WATCHED, prior_shares
 from forex_assets.forecasting.ensemble.weights import WeightConfig, admitted, best_mean, crps, shrunk
@@ -393,6 +394,20 @@ def test_a_correction_is_applied_only_where_it_is_used_and_its_condition_holds()
         q = path[path["is_target"]]
         factors.append(np.log(q[["q025", "q975"]].div(q["q500"], axis=0)).to_numpy())
     np.testing.assert_allclose(factors[1] / factors[0], [[1, 1], [1.5, 2.0], [3.0, 3.0]], rtol=1e-9)
+
+
+def test_scheduled_events_were_announced_before_and_hold_for_the_pairs_they_move() -> None:
+    events = scheduled_events()
+    fomc, releases = events["any_fomc"], events["any_us_release"]
+    assert {"2020-01-29", "2025-06-18"} <= set(fomc.astype(str))
+    assert not {"2020-03-03", "2020-03-15", "2020-03-18"} & set(fomc.astype(str)), "not announced, or given up"
+    assert {"2021-01-08", "2021-01-13"} <= set(releases.astype(str))
+    assert (np.diff(releases) > np.timedelta64(0, "D")).all()
+    origins = make_origins(PANEL["usdaaa"], np.array(["2012-01-16", "2012-02-16"], dtype="datetime64[D]"), 7)
+    day = {"any_x": np.array(["2012-02-20"], dtype="datetime64[D]")}
+    held = conditions_at(origins, {**day, "usdclp_x": day["any_x"], "usd_x": day["any_x"]})
+    assert held["any_x"].tolist() == held["usd_x"].tolist() == [False, True]
+    assert held["usdclp_x"].tolist() == [False, False]
 
 
 def test_shipped_weights_are_of_the_members_and_every_gate_was_walked_forward() -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from forex_assets.forecasting.contract import Dates, Origins
 from forex_assets.forecasting.volatility import session_variance
 
+ANY_PAIR = "any"
 CALM, STRESSED = "regime_calm", "regime_stressed"
 SHORT_WINDOW, LONG_WINDOW = 20, 250
 CALM_RATIO, STRESSED_RATIO = 0.75, 1.25
@@ -30,8 +31,8 @@ def conditions_at(origins: Origins, events: Mapping[str, Dates]) -> dict[str, Ro
     origins:
         Of one pair and tenor.
     events:
-        ``<pair prefix>_<name>`` → announced days; the condition holds for pairs whose id starts with the prefix, where
-        a day lies in (as_of, target_date].
+        ``<pair prefix>_<name>`` → announced days; the condition holds for pairs whose id starts with the prefix
+        (``any``: for every pair), where a day lies in (as_of, target_date].
     """
     ratio = np.ones(len(origins))
     for group in origins.groups:
@@ -39,7 +40,8 @@ def conditions_at(origins: Origins, events: Mapping[str, Dates]) -> dict[str, Ro
         ratio[group.positions] = np.sqrt(short / long)
     found: dict[str, Rows] = {CALM: ratio < CALM_RATIO, STRESSED: ratio > STRESSED_RATIO}
     for name, days in events.items():
-        if not origins.pair.startswith(name.partition("_")[0]):
+        prefix = name.partition("_")[0]
+        if prefix != ANY_PAIR and not origins.pair.startswith(prefix):
             found[name] = np.zeros(len(origins), dtype=bool)
             continue
         announced = np.sort(np.asarray(days, dtype="datetime64[D]"))
@@ -49,10 +51,19 @@ def conditions_at(origins: Origins, events: Mapping[str, Dates]) -> dict[str, Ro
     return found
 
 
-def policy_meetings() -> dict[str, Dates]:
-    """Return the days on which the market answers regular meetings of the Banco Central de Chile."""
+def scheduled_events() -> dict[str, Dates]:
+    """Return the announced days of every scheduled event a correction may depend on, from the tables there are.
+
+    Regular meetings of the Banco Central de Chile (days on which the market answers), for USD/CLP; meetings of the
+    Federal Reserve, and the US employment situation and consumer prices, for every pair.
+    """
     from forex_assets.clock.bcch import meetings
+    from forex_assets.clock.events import dated_days
 
     frame = meetings()
     regular = frame.loc[frame["kind"] == "regular", "reaction_date"]
-    return {"usdclp_meeting": regular.to_numpy().astype("datetime64[D]")}
+    return {
+        "usdclp_meeting": regular.to_numpy().astype("datetime64[D]"),
+        f"{ANY_PAIR}_fomc": dated_days("fomc"),
+        f"{ANY_PAIR}_us_release": np.union1d(dated_days("us_nfp"), dated_days("us_cpi")),
+    }

@@ -15,7 +15,7 @@ from pathlib import Path
 from forex_assets.clock import calendar_for
 from forex_assets.forecasting.contract import DriverHistory, PriceHistory
 from forex_assets.forecasting.ensemble.artefacts import EnsembleFit
-from forex_assets.forecasting.ensemble.conditions import policy_meetings
+from forex_assets.forecasting.ensemble.conditions import scheduled_events
 from forex_assets.forecasting.ensemble.learn import EnsembleConfig, learn_ensemble
 from forex_assets.forecasting.panel.artefacts import EMBEDDED_DIR, PanelFit, using
 from forex_assets.forecasting.panel.features import VIX_SERIES, Driver
@@ -45,7 +45,7 @@ def make(
         drivers |= {VIX_SERIES: vix, **panel_index(given)}
     beside = {name: history.with_drivers({**drivers, **history.drivers}) for name, history in given.items()}
     with using(fit):
-        learned = learn_ensemble(beside, through=through, config=ensemble, events=policy_meetings())
+        learned = learn_ensemble(beside, through=through, config=ensemble, events=scheduled_events())
     return fit, learned
 
 
