@@ -12,12 +12,17 @@ from pydantic import BaseModel, ValidationError
 
 from forex_assets.errors import ConfigError
 
+try:  # six times as fast: every command loads the configuration before it does anything
+    from yaml import CSafeLoader as _SafeLoader
+except ImportError:  # PyYAML built without libyaml
+    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
+
 _M = TypeVar("_M", bound=BaseModel)
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")
 _QUERY = re.compile(r"(?<=[a-z0-9/])\?[^'\s]*")
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+class _UniqueKeyLoader(_SafeLoader):
     """Safe YAML in which a key given twice is an error, instead of the last one winning."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ CL = calendar_for(["CL"])
 NEVER = np.datetime64("NaT", "us")
 
 
+@functools.cache
 def settings(home: Path | None = None) -> Settings:
     """The packaged settings, without an environment."""
     return load_settings(packaged_config_dir(), {"FOREX_HOME": str(home)} if home else {})
