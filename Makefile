@@ -8,14 +8,15 @@ TORCH_INDEX_URL ?=
 ARGS ?=
 IN := cd "$(ROOT)" &&
 
-.PHONY: help run test ui lint format bench setup clean
+.PHONY: help run test ui demo-loop lint format bench setup clean
 
 help:
 	@printf '%s\n' \
 	  'make run     set up .venv, then forecasts, evaluation and the desk report (forex run)' \
 	  'make test    every test, with branch coverage' \
 	  'make ui      the Dagster UI on 127.0.0.1' \
-	  'make lint    ruff, mypy --strict, bandit' \
+	  'make demo-loop  the retraining loop by the real Dagster daemon, 5 to 10 minutes; the story as a page' \
+  'make lint    ruff, mypy --strict, bandit' \
 	  'make format  ruff fixes and format' \
 	  'make bench   every benchmark: a table each, and JSON under benchmarks/results' \
 	  'make setup   .venv only' \
@@ -29,6 +30,9 @@ run: setup
 
 ui: setup
 	@$(IN) .venv/bin/forex ui $(ARGS)
+
+demo-loop: setup
+	@$(IN) .venv/bin/forex demo loop --daemon $(ARGS)
 
 test: setup
 	@$(IN) .venv/bin/python -m pytest -n 2 --dist loadfile --cov --cov-branch --cov-report=term --cov-fail-under=85 $(ARGS)

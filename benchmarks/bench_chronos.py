@@ -1,10 +1,11 @@
 """How much faster is the shared Chronos grid than one call per configuration and origin? One run, same checkpoint.
 
 The classic grid (27 configurations) on the last 30 matured origins of USD/EUR, tenor 30 days, by (1) the library:
-``ChronosPipeline.predict`` once per configuration and origin, its own sampler with every token allowed, and (2)
-``evaluate_grid``. The checkpoint is a tiny T5 trained here on the ECB panel to the end of 2017. Scores of both are
-compared in units of their Monte-Carlo error, estimated by repeating the shared grid with other seeds. The daily
-forecast of four tenors with that checkpoint and a Bolt is timed too.
+``ChronosPipeline.predict`` once per configuration and origin, its own sampler with every token allowed, (2)
+``evaluate_grid``, and (3) the platform's search with the engine ``classic``, which also scores each configuration,
+ranks them, and evaluates the one in use. The checkpoint is a tiny T5 trained here on the ECB panel to the end of 2017.
+Scores of (1) and (2) are compared in units of their Monte-Carlo error, estimated by repeating the shared grid with
+other seeds. The daily forecast of four tenors with that checkpoint and a Bolt is timed too.
 
     python benchmarks/bench_chronos.py [--checkpoint DIR] [--origins 30] [--naive-origins 30]
 """
@@ -32,6 +33,11 @@ from forex_assets.forecasting.chronos.train import TrainOptions, train
 from forex_assets.forecasting.contract import Origins, PriceHistory, make_origins
 from forex_assets.forecasting.forecast import make_forecast
 from forex_assets.forecasting.panel.prices import ecb_price_history
+from forex_assets.forecasting.registry import ModelChoice
+from forex_assets.lifecycle.search.engines import Problem, run_engine
+from forex_assets.lifecycle.search.objective import Evaluator, Objective
+from forex_assets.lifecycle.search.periods import lay_periods
+from forex_assets.lifecycle.search.space import space_of
 
 HORIZON = 30
 HORIZONS = (7, 15, 30, 90)
@@ -97,6 +103,30 @@ def daily(folder: Path, model: str, history: PriceHistory) -> float:
     return best
 
 
+def engine(folder: Path, history: PriceHistory, origins: Origins) -> tuple[list[float], float]:
+    """Return the RMSE of each point by the platform's own search (engine ``classic``), and the seconds it took."""
+    days = origins.as_of
+    periods = lay_periods(
+        np.datetime64(LAST_DAY),
+        first_day=history.event_date[0],
+        horizon_days=HORIZON,
+        gate_days=1826,
+        selection_days=365,
+        history_years=8,
+    )
+    seconds, rmse = [], []
+    with using(folder):
+        for _ in range(3):
+            evaluator = Evaluator(history, horizon_days=HORIZON, days=days, as_of=np.datetime64(LAST_DAY))
+            problem = Problem(evaluator, periods, Objective(0.0), ModelChoice("random_walk"), rank="rmse")
+            space = space_of("classic", horizon_days=HORIZON, models=())
+            started = time.perf_counter()
+            run_engine(problem, space, trials=len(space.points), seed=0, finalists=1)
+            seconds.append(time.perf_counter() - started)
+            rmse = [float(np.sqrt((evaluator.losses(point).error ** 2).mean())) for point in space.points]
+    return rmse, float(np.median(seconds))
+
+
 def main() -> None:
     """Train, run both grids, compare, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -128,6 +158,7 @@ def main() -> None:
                 "rmse"
             ].tolist()
             results[f"shared_{precision}_s"] = time.perf_counter() - started
+        results["rmse_engine"], results["engine_s"] = engine(folder, history, origins)
         naive, seconds = naive_grid(load(folder, "float32"), history, few, grid)
         results["naive_s"] = seconds * len(origins) / len(few)
         results["naive_origins"] = len(few)
@@ -153,6 +184,9 @@ def main() -> None:
     for precision in ("float32", "bfloat16"):
         own = results[f"shared_{precision}_s"]
         print(f"| `evaluate_grid`, {precision} | {own:.2f} | {results['naive_s'] / own:.1f} |")
+    print(
+        f"| `run_engine`, engine classic | {results['engine_s']:.2f} | {results['naive_s'] / results['engine_s']:.1f} |"
+    )
     print(
         f"\nlargest RMSE difference: {results['largest_difference_in_monte_carlo_errors']:.2f} Monte-Carlo errors\n"
         f"one daily forecast, four tenors, seven models, warm: with T5 {results['daily_with_t5_s']:.2f} s, "

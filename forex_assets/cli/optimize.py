@@ -17,6 +17,7 @@ from forex_assets.cli.common import (
     print_json,
     stdout,
 )
+from forex_assets.cli.optimize_compare import compare
 from forex_assets.cli.optimize_history import backtest
 from forex_assets.cli.optimize_metrics import metrics
 from forex_assets.cli.optimize_run import run, simulate
@@ -44,6 +45,7 @@ def register(app: typer.Typer) -> None:
     for name, command in (
         ("run", run),
         ("simulate", simulate),
+        ("compare", compare),
         ("backtest", backtest),
         ("status", status),
         ("history", history),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -88,3 +89,8 @@ def describe_slices(context: dg.AssetExecutionContext, key: dg.AssetKey, frames:
 def say(context: dg.AssetExecutionContext, partition: str, name: str, text: str) -> None:
     """Attach Markdown to one materialised partition, for people to read in the UI."""
     context.add_asset_metadata({name: dg.MetadataValue.md(text)}, asset_key=context.asset_key, partition_key=partition)
+
+
+def picture_markdown(label: str, svg: str) -> str:
+    """Return a picture as Markdown that needs no file beside it."""
+    return f"![{label}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"

@@ -8,7 +8,8 @@ import dagster as dg
 
 from forex_assets import deployment, schemas
 from forex_assets.defs import jobs
-from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors
+from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors, say
+from forex_assets.defs.loop_markdown import accuracy_picture, changes, table, timeline
 from forex_assets.defs.partitions import horizons
 from forex_assets.defs.sensors import active_runs, in_progress
 from forex_assets.lifecycle.drill import drill
@@ -18,7 +19,6 @@ from forex_assets.pipeline import Pipeline, utc_now
 from forex_assets.settings import PairSpec
 
 GROUP = "deployment"
-SUMMARY_VERSIONS = 12
 
 
 class DeployConfig(dg.Config):
@@ -70,6 +70,8 @@ def build(pipeline: Pipeline, pair: PairSpec, after: Sequence[str] = ()) -> list
                 "versions": dg.MetadataValue.md(timeline(pipeline, pair.id, list(context.partition_keys))),
             }
         )
+        for horizon in context.partition_keys:
+            say(context, horizon, "versions over accuracy", accuracy_picture(pipeline, pair.id, horizon))
         return frames
 
     @dg.asset(
@@ -92,6 +94,10 @@ def build(pipeline: Pipeline, pair: PairSpec, after: Sequence[str] = ()) -> list
                 frames[(horizon,)] = deployment.health_rows(pipeline, health, day)
         describe_slices(context, context.asset_key, frames)
         context.add_output_metadata({"health": dg.MetadataValue.md(_health(seen))})
+        for health in seen:
+            if health.phase != "technical":  # a check a minute, and nothing matures in between
+                part = health.subject.part
+                say(context, part, "versions over accuracy", accuracy_picture(pipeline, pair.id, part))
         return frames
 
     return [deployed_config, post_deployment_health]
@@ -177,10 +183,10 @@ def build_drill(pipeline: Pipeline) -> tuple[dg.JobDefinition, dg.ScheduleDefini
         with readable_errors():
             report = drill(settings.home, settings.deployment, subject=subject, now=utc_now().to_pydatetime())
         rows = [(step.name, step.restored, f"{step.seconds:.3f}", step.detail) for step in report.steps]
-        table = dg.MetadataValue.md(_table(("Damaged", "Restored", "Seconds", "What was seen"), rows))
+        steps = dg.MetadataValue.md(table(("Damaged", "Restored", "Seconds", "What was seen"), rows))
         if not report.passed:
-            raise dg.Failure("The restore drill failed.", metadata={"steps": table}, allow_retries=False)
-        context.add_output_metadata({"steps": table, "slowest restore (s)": report.restore_s})
+            raise dg.Failure("The restore drill failed.", metadata={"steps": steps}, allow_retries=False)
+        context.add_output_metadata({"steps": steps, "slowest restore (s)": report.restore_s})
 
     @dg.job(name="restore_drill_job", description="Restore drill of the version store, in a sandbox.")
     def restore_drill_job() -> None:
@@ -199,47 +205,20 @@ def build_drill(pipeline: Pipeline) -> tuple[dg.JobDefinition, dg.ScheduleDefini
 # ---- what people read ---------------------------------------------------------------------------------------------
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(str(cell).replace("|", "/").replace("\n", "; ") for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
 def _moves(pipeline: Pipeline, done: deployment.Deployment) -> str:
-    rows = []
+    rows, differences = [], []
     for move in done.moves:
         version = pipeline.lifecycle.versions.find(move.version)
         before = pipeline.lifecycle.versions.find(move.previous) if move.previous else None
-        changes = "; ".join(version.diff(before)) if version else "the version cannot be read"
-        rows.append((move.subject.part, move.action, move.version, changes, move.policy, "; ".join(move.reasons)))
-    return _table(("Horizon", "Done", "Version", "What changes", "Policy", "Why"), rows)
+        rows.append((move.subject.part, move.action, move.version, move.policy, "; ".join(move.reasons)))
+        text = changes(version, before) if version else "the version cannot be read"
+        differences.append(f"**{move.subject.part}**\n\n{text}")
+    return "\n\n".join([table(("Horizon", "Done", "Version", "Policy", "Why"), rows), *differences])
 
 
 def _guards(judged: Any) -> str:
     rows = [(item["name"], item["state"], item["reason"]) for item in judged["guards"]]
-    return _table(("Guard", "State", "Why"), rows)
-
-
-def timeline(pipeline: Pipeline, pair_id: str, names: Sequence[str]) -> str:
-    """Return the newest versions of some horizons as a table: what was current when, why, and with which accuracy."""
-    rows = []
-    for horizon in names:
-        pointers = pipeline.lifecycle.of(Subject.forecast(pair_id, horizon))
-        for span in pointers.history[-SUMMARY_VERSIONS:]:
-            version = pipeline.lifecycle.versions.find(span.version)
-            crps = version.metrics.get("crps") if version else None
-            rows.append(
-                (
-                    horizon,
-                    span.valid_from,
-                    span.version,
-                    version.model if version else "",
-                    span.cause,
-                    f"{crps.value} {crps.unit}" if crps else "",
-                    f"{span.recorded_at:%Y-%m-%d %H:%M}",
-                )
-            )
-    return _table(("Horizon", "From", "Version", "Model", "By", "CRPS at the gate", "Recorded (UTC)"), rows)
+    return table(("Guard", "State", "Why"), rows)
 
 
 def _health(seen: Sequence[Health]) -> str:
@@ -259,4 +238,4 @@ def _health(seen: Sequence[Health]) -> str:
                 "; ".join(health.reasons),
             )
         )
-    return _table(("Horizon", "Phase", "Verdict", "Checks passed", "Loss ratio", "When", "Why"), rows)
+    return table(("Horizon", "Phase", "Verdict", "Checks passed", "Loss ratio", "When", "Why"), rows)

@@ -1,12 +1,19 @@
 """Group evaluation: outcomes and scores of matured forecasts, and the report by window of maturity."""
 
-import base64
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
-from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors, say
+from forex_assets.defs.assets import (
+    SINGLE_RUN,
+    SLICE_IO,
+    asset_options,
+    describe_slices,
+    picture_markdown,
+    readable_errors,
+    say,
+)
 from forex_assets.defs.forecasts import ALL_DAYS, AsOfConfig
 from forex_assets.defs.partitions import day_by_horizon, horizons
 from forex_assets.pipeline import Pipeline
@@ -129,10 +136,7 @@ def evidence_markdown(name: str, frames: dict[str, pd.DataFrame]) -> dict[str, s
             f"**{int(frame['trials'].iloc[0])}**; adjusted p-values allow for them.\n\n"
         )
         return {"comparison": tried + str(frame[columns].round(3).to_markdown(index=False))}
-    return {
-        label: f"![{label}](data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode()})"
-        for label, picture in pictures(name, frame).items()
-    }
+    return {label: picture_markdown(label, picture) for label, picture in pictures(name, frame).items()}
 
 
 def describe_status(context: dg.AssetExecutionContext, horizon: str, frame: pd.DataFrame) -> None:

@@ -12,6 +12,7 @@ from forex_assets import schemas
 from forex_assets.defs import jobs
 from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors, say
 from forex_assets.defs.forecasts import ALL_DAYS
+from forex_assets.defs.loop_markdown import candidate_metadata, criteria_markdown, gate_markdown, trigger_markdown
 from forex_assets.defs.partitions import horizons
 from forex_assets.defs.sensors import attempts, in_progress
 from forex_assets.deployment import newest_day
@@ -125,8 +126,8 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
                     progress=_progress(context),
                 )
                 frames[(horizon,)] = candidate_frame(pipeline, report)
-                say(context, horizon, "search", search_markdown(report.table))
-                say(context, horizon, "result", "\n".join(f"- {reason}" for reason in report.reasons))
+                for name, text in candidate_metadata(pipeline, report).items():
+                    say(context, horizon, name, text)
         describe_slices(context, context.asset_key, frames)
         return frames
 
@@ -365,46 +366,3 @@ def _progress(context: dg.AssetExecutionContext) -> Any:
             context.log.info("%s of %s configurations", line["done"], line["total"])
 
     return told
-
-
-def trigger_markdown(frame: pd.DataFrame) -> str:
-    """Return the rules of a trigger with their states, and what follows."""
-    first = frame.iloc[0]
-    rows = frame[["rule", "state", "reason"]].to_markdown(index=False)
-    word = "A search is asked for" if first["should_optimize"] else "No search"
-    return f"**{word}**: {first['reasons'].splitlines()[0]}\n\n{rows}"
-
-
-def search_markdown(table: Sequence[Any], rows: int = 10) -> str:
-    """Return the best configurations of a search as a table."""
-    if not table:
-        return "nothing was evaluated"
-    frame = pd.DataFrame(table).sort_values("objective", na_position="last").head(rows)
-    columns = ["model", "objective", "crps_ratio", "coverage_80", "coverage_95", "error"]
-    shown = frame[columns].copy()
-    shown["parameters"] = [
-        ", ".join(f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in item.items())
-        for item in frame["parameters"]
-    ]
-    return str(shown.round(4).to_markdown(index=False))
-
-
-def gate_markdown(frame: pd.DataFrame) -> str:
-    """Return the judgement of a candidate, one row per criterion."""
-    first = frame.iloc[0]
-    word = "approved" if first["approved"] else "not approved"
-    opening = f", opening {first['opening']} of the year" if first["opening"] else ""
-    shown = frame.assign(**{"95% interval": [_ends(row) for row in frame.itertuples()]})
-    rows = shown[["criterion", "state", "expected", "actual", "95% interval", "n"]].to_markdown(index=False)
-    return f"**{first['candidate']} {word}** against {first['incumbent']}{opening}\n\n{rows}"
-
-
-def _ends(row: Any) -> str:
-    return "" if pd.isna(row.low) or pd.isna(row.high) else f"[{row.low:.4g}, {row.high:.4g}] {row.unit}"
-
-
-def criteria_markdown(own: pd.DataFrame) -> str:
-    """Return one criterion of several horizons."""
-    if own.empty:
-        return "none"
-    return str(own[["subject", "as_of", "state", "expected", "actual"]].to_markdown(index=False))

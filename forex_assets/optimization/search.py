@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from forex_assets import trials
+from forex_assets.clock import target_dates
 from forex_assets.deployment import raise_alert
 from forex_assets.errors import DataError, ForexError
 from forex_assets.forecasting.registry import ModelChoice, get_model
@@ -147,7 +148,7 @@ def problem_of(pipeline: Pipeline, pair_id: str, horizon: str, as_of: dt.date, e
         history_years=settings.search.history_years,
     )
     classic = engine != "adaptive"
-    days = _days(history, periods, settings.search.origin_every_business_days, classic)
+    days = _days(history, periods, settings.search.origin_every_business_days, days_ahead if classic else None)
     enough = settings.search.min_origins if not classic else 1
     if len(days) < enough:
         raise DataError(
@@ -357,11 +358,14 @@ def _record(
     return pipeline.lifecycle.ledger.append(decision, now=now).id
 
 
-def _days(history: Any, periods: Periods, every: int, classic: bool) -> Any:
-    if classic:  # one origin a day over the last 30 days, A10
-        last = periods.end
-        return history.calendar.sessions(last - np.timedelta64(140, "D"), last)
-    return history.calendar.sessions(periods.search_start, periods.gate_start - np.timedelta64(1, "D"))[::every]
+def _days(history: Any, periods: Periods, every: int, classic_horizon: int | None) -> Any:
+    if classic_horizon is None:
+        return history.calendar.sessions(periods.search_start, periods.gate_start - np.timedelta64(1, "D"))[::every]
+    # One origin a day whose target lies in the last 30 days, A10; a value may be known a few days before its date.
+    last = periods.end
+    days = history.calendar.sessions(last - np.timedelta64(classic_horizon + 50, "D"), last)
+    targets = target_dates(days, classic_horizon, history.calendar)
+    return days[(targets > last - np.timedelta64(30, "D")) & (targets <= last + np.timedelta64(10, "D"))]
 
 
 def _unit(name: str, value: Any) -> str:

@@ -65,11 +65,16 @@ def pictures(table: str, rows: pd.DataFrame) -> dict[str, str]:
     for name, draw in drawings.items():
         picture = str(draw(rows, loc, False))
         if picture:
-            head, _, body = picture.partition(">")
-            size = f' xmlns="http://www.w3.org/2000/svg" width="{WIDE[0]:g}" height="{WIDE[1]:g}"'
-            paper = '<rect width="100%" height="100%" fill="#fff"/>'
-            out[name] = f"{head}{size}>{_STYLE}{paper}{body}"
+            out[name] = standalone(picture, WIDE)
     return out
+
+
+def standalone(picture: str, size: tuple[float, float], style: str = "") -> str:
+    """Return a drawing as an SVG file of its own: with its size, white paper, and the colours of its classes."""
+    head, _, body = picture.partition(">")
+    named = f' xmlns="http://www.w3.org/2000/svg" width="{size[0]:g}" height="{size[1]:g}"'
+    paper = '<rect width="100%" height="100%" fill="#fff"/>'
+    return f"{head}{named}>{_STYLE}{style}{paper}{body}"
 
 
 def _frame(narrow: bool, label: str) -> tuple[Canvas, float, float, float, float]:
