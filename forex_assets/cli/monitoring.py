@@ -113,7 +113,7 @@ CHECK_COLUMNS: tuple[Column[dict[str, Any]], ...] = (
     Column("Classic", lambda row: row["classic_status"]),
     Column("RMSE Δ", lambda row: _change(row["rmse_change"]), right=True),
     Column("MAPE Δ", lambda row: _change(row["mape_change"]), right=True),
-    Column("Samples", lambda row: str(row["samples"]), right=True),
+    Column("n", lambda row: str(row["samples"]), right=True),
 )
 
 
@@ -147,9 +147,11 @@ def findings(
         plain = [{name: json_value(value) for name, value in row.items()} for row in rows]
         print_json({"rows": plain, "skipped": skipped})
         return
+    shown = {str(row["as_of"].date()) for row in rows}
+    on = f" on {shown.pop()}" if len(shown) == 1 else ""
     for state, title in (("fired", "fires"), ("unknown", "cannot judge")):
         some = [row for row in rows if row["state"] == state]
-        typer.echo(f"{len(some)} of {len(rows)} rules: {title}")
+        typer.echo(f"{len(some)} of {len(rows)} rules{on}: {title}")
         if some:
             print_table(stdout(), some, FINDING_COLUMNS)
         for row in some if state == "fired" else []:
@@ -164,9 +166,10 @@ def _rate(value: float) -> str:
 
 FINDING_COLUMNS: tuple[Column[dict[str, Any]], ...] = (
     Column("Pair", lambda row: row["pair"], once=True),
-    Column("Day", lambda row: str(row["as_of"].date()), once=True),
+    Column("Day", lambda row: str(row["as_of"].date()), once=True, wide=True),
     Column("Severity", lambda row: row["severity"]),
-    Column("Rule", lambda row: f"{row['monitor']}/{row['rule']}"),
+    Column("Monitor", lambda row: row["monitor"], wide=True),
+    Column("Rule", lambda row: row["rule"]),
     Column("On", lambda row: row["subject"]),
     Column("Effect", lambda row: "–" if not math.isfinite(row["effect"]) else f"{row['effect']:.2f}", right=True),
     Column(
@@ -175,7 +178,7 @@ FINDING_COLUMNS: tuple[Column[dict[str, Any]], ...] = (
         right=True,
         wide=True,
     ),
-    Column("False/yr", lambda row: _rate(row["false_alarms_per_year"]), right=True),
+    Column("False/y", lambda row: _rate(row["false_alarms_per_year"]), right=True),
 )
 
 
@@ -311,7 +314,8 @@ def _print_spells(found: pd.DataFrame) -> None:
 
 
 SPELL_COLUMNS: tuple[Column[dict[str, Any]], ...] = (
-    Column("Rule", lambda row: f"{row['monitor']}/{row['rule']}"),
+    Column("Monitor", lambda row: row["monitor"], wide=True),
+    Column("Rule", lambda row: row["rule"]),
     Column("Subject", lambda row: row["subject"]),
     Column("From", lambda row: _day(row["start"])),
     Column("To", lambda row: _day(row["end"])),

@@ -86,7 +86,7 @@ def _shade(axis: Any, spells: pd.DataFrame, language: Language) -> None:
 
 def _draw_lanes(axis: Any, spells: pd.DataFrame, names: list[str], title: str, none: str) -> None:
     axis.set_title(title, loc="left", fontsize=10)
-    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.set_yticks(range(len(names)), [name.replace(" ", " · ").replace("_", " ") for name in names], fontsize=8)
     axis.set_ylim(-0.7, max(0.7, len(names) - 0.3))
     axis.invert_yaxis()
     if not names:

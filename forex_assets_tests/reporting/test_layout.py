@@ -17,6 +17,8 @@ from forex_assets_tests.reporting.evidence_rows import evidence
 from forex_assets_tests.reporting.factory import AS_OF, HASHES, HORIZONS, make_inputs, with_bad
 
 WIDTHS = (360, 400, 768, 1400)
+#: A4 between the margins of the printed page, in the pixels of a style sheet.
+PAPER = 703
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -65,11 +67,13 @@ window.onload = () => {
 
 
 def measure(page: str, folder: Path) -> list[dict[str, Any]]:
-    """Open the page at every width in the browser and return what was measured."""
+    """Open the page at every width in the browser, and as it is printed, and return what was measured."""
     assert BROWSER is not None
+    assert page.count("@media print") == 1
+    printed = page.replace("@media print", "@media all")
     frames = "".join(
-        f'<iframe style="width:{width}px;height:800px;border:0" srcdoc="{html.escape(page)}"></iframe>'
-        for width in WIDTHS
+        f'<iframe style="width:{width}px;height:800px;border:0" srcdoc="{html.escape(shown)}"></iframe>'
+        for width, shown in [*((width, page) for width in WIDTHS), (PAPER, printed)]
     )
     wrapper = folder / "wrapper.html"
     wrapper.write_text(f"<!doctype html><meta charset=utf-8><script>{MEASURE}</script><body>{frames}</body>")
@@ -109,10 +113,12 @@ def cases() -> dict[str, ReportInputs]:
 @pytest.mark.capability("B14")
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", ["evidence", "full", "withheld", "empty"])
-def test_the_page_fits_its_window_and_no_chart_text_collides(name: str, language: str, tmp_path: Path) -> None:
+def test_the_page_fits_its_window_and_its_paper_and_no_chart_text_collides(
+    name: str, language: str, tmp_path: Path
+) -> None:
     page = {str(key): value for key, value in build_report(cases()[name]).items()}[language]
     measured = measure(page, tmp_path)
-    assert [item["width"] for item in measured] == list(WIDTHS)
+    assert [item["width"] for item in measured] == [*WIDTHS, PAPER]
     for item in measured:
         assert item["scroll"] <= item["width"]
         assert item["scroll_open"] <= item["width"]
