@@ -31,7 +31,7 @@ import yaml
 
 from forex_assets import schemas
 from forex_assets.clock import AsOf, calendar_for
-from forex_assets.market.ingest import shared_sources
+from forex_assets.errors import ForexError
 from forex_assets.market.vintages.archive import RawArchive
 from forex_assets.market.vintages.revisions import AS_OF_COLUMNS, known_as_of
 from forex_assets.pipeline import Pipeline
@@ -223,9 +223,15 @@ def answer(path: list[str], query: dict[str, str], last: str) -> Any:
     return None
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """Takes as many connections at once as providers together do."""
+
+    request_queue_size = 128
+
+
 def serve(pipe: Any) -> None:
     """Serve on loopback; the last day there is anything of comes through the pipe."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    server = Server(("127.0.0.1", 0), Slow)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     pipe.send(f"http://127.0.0.1:{server.server_address[1]}")
     while True:
@@ -265,10 +271,13 @@ def daily(repeats: int) -> dict[str, Any]:
             mine.send(f"{moment - dt.timedelta(days=1):%Y-%m-%d}")
             mine.recv()
             started = time.perf_counter()
-            with shared_sources(settings, now=moment) as sources:
-                made = [pipeline.write_ingest(p, now=pd.Timestamp(moment), sources=sources) for p in settings.pairs]
+            made = pipeline.write_ingests(list(settings.pairs), now=pd.Timestamp(moment))
             seconds.append(time.perf_counter() - started)
-            states = pd.concat([frames["source_status"] for frames in made])["state"].value_counts()
+            failed = [str(each) for each in made.values() if isinstance(each, ForexError)]
+            if failed:
+                raise SystemExit(f"not every pair was ingested: {failed}")
+            asked = [frames["source_status"] for frames in made.values() if not isinstance(frames, ForexError)]
+            states = pd.concat(asked)["state"].value_counts()
         server.terminate()
         server.join()
         return {

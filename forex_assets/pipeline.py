@@ -20,7 +20,7 @@ import pandas as pd
 
 from forex_assets import pooled, schemas
 from forex_assets.clock import BusinessCalendar, as_of_instants, calendar_for
-from forex_assets.errors import StoreError, UnusableSliceError
+from forex_assets.errors import DataError, StoreError, UnusableSliceError
 from forex_assets.lifecycle.active import ActiveConfig, resolve
 from forex_assets.lifecycle.store import LifecycleStore
 from forex_assets.provenance import code_version, combine_hashes, content_hash
@@ -198,22 +198,15 @@ class Pipeline:
             releases=self.releases(pair_id),
             **shared,
         )
-        frames = self._observed(pair_id, result.observations)
-        hashes = {
-            "config_hash": self.settings.config_hash(pair_id),
-            "data_hash": observations_hash(result.observations),
-        }
-        return {**frames, "source_status": self.stamp(result.source_status, **hashes)}
+        return self._observed(pair_id, result.observations, source_status=result.source_status)
 
-    def _observed(self, pair_id: str, observations: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """Return the frames of ``observations`` and ``quarantine``, stamped."""
+    def _observed(self, pair_id: str, observations: pd.DataFrame, **beside: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """Return the frames of ``observations``, ``quarantine`` and what goes beside them, stamped alike."""
         from forex_assets.market.asof import quarantine
 
-        config_hash, data_hash = self.settings.config_hash(pair_id), observations_hash(observations)
-        return {
-            "observations": self.stamp(observations, config_hash=config_hash, data_hash=data_hash),
-            "quarantine": self.stamp(quarantine(observations), config_hash=config_hash, data_hash=data_hash),
-        }
+        hashes = {"config_hash": self.settings.config_hash(pair_id), "data_hash": observations_hash(observations)}
+        frames = {"observations": observations, "quarantine": quarantine(observations), **beside}
+        return {name: self.stamp(frame, **hashes) for name, frame in frames.items()}
 
     def releases(self, pair_id: str) -> pd.DataFrame | None:
         """Return the values a person put back, or None when there were none."""
@@ -236,12 +229,8 @@ class Pipeline:
             observations, record = release(
                 stored.drop(columns=list(PROVENANCE)), series=series, day=day, who=who, why=why, now=now
             )
-            frames = self._observed(pair_id, observations)
-            record = self.stamp(
-                record,
-                config_hash=self.settings.config_hash(pair_id),
-                data_hash=observations_hash(observations),
-            )
+            frames = self._observed(pair_id, observations, record=record)
+            record = frames.pop("record")
             earlier = self.releases(pair_id)
             records = record if earlier is None else pd.concat([earlier, record], ignore_index=True)
             # The record first: a value that stands without one would be withdrawn again by the next ingestion.
@@ -265,6 +254,30 @@ class Pipeline:
                 self.store.write(schemas.TABLES[name], pair_id, (), frame, verdict=judge(schemas.TABLES[name], frame))
         return frames
 
+    def write_ingests(
+        self, pair_ids: Sequence[str], *, now: pd.Timestamp
+    ) -> dict[str, dict[str, pd.DataFrame] | DataError | StoreError]:
+        """Ingest several pairs at once, so that waits for providers do not add up; who fails is told, not raised.
+
+        They share one client: a series that several pairs have is asked for once, a dead host is found out once, and
+        every provider's rate limit holds for all of them together.
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        from forex_assets.market.ingest import shared_sources
+
+        def one(pair_id: str) -> dict[str, pd.DataFrame] | DataError | StoreError:
+            try:
+                return self.write_ingest(pair_id, now=now, sources=sources)
+            except (DataError, StoreError) as error:
+                return error
+
+        with (
+            shared_sources(self.settings, now=now.to_pydatetime()) as sources,
+            ThreadPoolExecutor(max_workers=max(1, len(pair_ids)), thread_name_prefix="pair") as pool,
+        ):
+            return dict(zip(pair_ids, pool.map(one, pair_ids), strict=True))
+
     def rebuild_observations(self, pair_id: str, *, now: pd.Timestamp) -> int | None:
         """Make the pair's observations again from the payloads that were kept, and store the three tables.
 
@@ -279,12 +292,7 @@ class Pipeline:
             if made is None:
                 frames = self.ingest(pair_id, now=now, merge=False)
             else:
-                frames = self._observed(pair_id, made.observations)
-                hashes = {
-                    "config_hash": self.settings.config_hash(pair_id),
-                    "data_hash": observations_hash(made.observations),
-                }
-                frames["source_status"] = self.stamp(made.source_status, **hashes)
+                frames = self._observed(pair_id, made.observations, source_status=made.source_status)
             for name, frame in frames.items():
                 self.store.write(schemas.TABLES[name], pair_id, (), frame, verdict=judge(schemas.TABLES[name], frame))
         return None if made is None else len(made.observations)

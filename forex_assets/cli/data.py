@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import getpass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -144,20 +145,17 @@ def ingest(pair: PairOption = None, json_output: JsonOption = False) -> None:
     settings = load_settings()
     pipeline = Pipeline(settings)
     named = parse_pairs(settings, pair)
+    before: dict[str, pd.DataFrame | None] = {}
+    for name in named:
+        with contextlib.suppress(StoreError):  # a damaged one is told when it is ingested
+            before[name] = pipeline.stored_observations(name)
     made: list[dict[str, Any]] = []
     failed: list[tuple[str, ForexError]] = []
-    from forex_assets.market.ingest import shared_sources
-
-    now = utc_now()
-    with shared_sources(settings, now=now.to_pydatetime()) as sources:
-        for name in named:
-            before = pipeline.stored_observations(name)
-            try:
-                frames = pipeline.write_ingest(name, now=now, sources=sources)
-            except DataError as error:
-                failed.append((name, error))
-                continue
-            made.append(_told(name, before, frames))
+    for name, frames in pipeline.write_ingests(named, now=utc_now()).items():
+        if isinstance(frames, ForexError):
+            failed.append((name, frames))
+        else:
+            made.append(_told(name, before.get(name), frames))
     if json_output:
         print_json(
             {"pairs": made, "failed": [{"pair": n, "message": e.message, "remedy": e.remedy} for n, e in failed]}

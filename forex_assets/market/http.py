@@ -24,7 +24,7 @@ import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -185,6 +185,7 @@ class HttpGateway:
         self._hosts: dict[str, _Host] = {}
         self._probes: dict[str, _Probe] = {}
         self._expected: dict[str, str] = {}
+        self._turns: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
         self._client: httpx.Client | None = None
         self._transport = transport
@@ -261,6 +262,14 @@ class HttpGateway:
         """Ask this host no more for a while: it said, in whatever form, that its limit is used up."""
         host = self._host(url)
         self._open(host, why, _LONGEST_PAUSE / 24)
+
+    @contextlib.contextmanager
+    def turn(self, key: str) -> Iterator[None]:
+        """Let one thread at a time look for the answer under ``key`` and ask: the others then find it kept."""
+        with self._guard:
+            lock = self._turns.setdefault(key, threading.Lock())
+        with lock:
+            yield
 
     def cached(self, key: str, *, not_before: dt.datetime, asked: str = "") -> Payload | None:
         """Return the answer kept under ``key`` to the question ``asked`` if fetched at or after ``not_before``."""

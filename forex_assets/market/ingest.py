@@ -504,7 +504,7 @@ def _differs(
 
 
 def _naive_utc(instants: pd.Series[Any]) -> npt.NDArray[np.datetime64]:
-    return np.asarray(instants.dt.tz_convert("UTC").dt.tz_localize(None), dtype="datetime64[us]")
+    return np.asarray(instants.dt.tz_convert(None), dtype="datetime64[us]")
 
 
 def _event_dates(rows: pd.DataFrame) -> Dates:

@@ -12,6 +12,7 @@ import pytest
 
 from forex_assets.market.http import HttpGateway
 from forex_assets.market.ingest import Ingest, ingest
+from forex_assets.market.sources import build_sources
 from forex_assets.settings import Settings, load_settings
 from forex_assets_tests.market.provider_cases import (
     CASES,
@@ -147,3 +148,9 @@ def test_the_table_in_the_docs_is_this_one() -> None:
     for end, meaning in ENDS.items():
         assert f"| {end} | {meaning} |" in text
     assert all(set(case.ends) == set(FAILURES) for case in CASES.values())
+
+
+def test_every_adapter_there_is_has_its_column() -> None:
+    with HttpGateway(PATIENT, cache_dir=None, now=NOW) as gateway:
+        sources = build_sources(packaged(), now=NOW, gateway=gateway, environ={})
+    assert {case.name for case in CASES.values()} == {name for name, source in sources.items() if not source.is_local}

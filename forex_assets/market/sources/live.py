@@ -117,29 +117,30 @@ class LiveSource:
         """
         slot = f"{self.name} {series.id} {part}".strip()
         asked = f"{url}?" + "&".join(f"{name}={value}" for name, value in sorted(params.items()))
-        fresh = self.gateway.cached(slot, not_before=fresh_since(series, self.now, self.cache_hours), asked=asked)
-        if fresh is not None:
-            note_cached(label, fresh.sha256)
-            return read(fresh.body), fresh
-        payload = self.gateway.get(
-            url,
-            label=label,
-            kind=kind,
-            params={**params, **(secret_params or {})},
-            headers=headers,
-            per_second=self.max_requests_per_s,
-            read_timeout_s=self.read_timeout_s,
-            known=self.gateway.cached(slot, not_before=_EVER, asked=asked),
-            secrets=(*(secret_params or {}).values(), *secrets),
-        )
-        try:
-            value = read(payload.body)
-        except LimitUsedUpError as error:
-            self.gateway.give_up(url, error.message)
-            raise
-        if not any(text in str(payload.body) for text in (*(secret_params or {}).values(), *secrets)):
-            self.gateway.keep(slot, payload, asked=asked)
-        return value, payload
+        with self.gateway.turn(slot):
+            fresh = self.gateway.cached(slot, not_before=fresh_since(series, self.now, self.cache_hours), asked=asked)
+            if fresh is not None:
+                note_cached(label, fresh.sha256)
+                return read(fresh.body), fresh
+            payload = self.gateway.get(
+                url,
+                label=label,
+                kind=kind,
+                params={**params, **(secret_params or {})},
+                headers=headers,
+                per_second=self.max_requests_per_s,
+                read_timeout_s=self.read_timeout_s,
+                known=self.gateway.cached(slot, not_before=_EVER, asked=asked),
+                secrets=(*(secret_params or {}).values(), *secrets),
+            )
+            try:
+                value = read(payload.body)
+            except LimitUsedUpError as error:
+                self.gateway.give_up(url, error.message)
+                raise
+            if not any(text in str(payload.body) for text in (*(secret_params or {}).values(), *secrets)):
+                self.gateway.keep(slot, payload, asked=asked)
+            return value, payload
 
 
 Rows: TypeAlias = "tuple[pd.DataFrame, str | None, Payload]"

@@ -104,19 +104,20 @@ class MindicadorSource:
 
     def _page(self, series: SeriesSpec, slug: str, year: int) -> Payload:
         url = f"{self.base_url.rstrip('/')}/{slug}/{year}"
-        kept = self.gateway.cached(url, not_before=self._good_since(series, year))
-        if kept is not None and (_has_rows(kept) or kept.retrieved_at >= self.now - _EMPTY_GOOD_FOR):
-            note_cached(f"{self.name} {slug}/{year}", kept.sha256)
-            return kept
-        payload = self.gateway.get(
-            url,
-            label=f"{self.name} {slug}/{year}",
-            per_second=self.max_requests_per_s,
-            known=self.gateway.cached(url, not_before=_EVER),
-        )
-        if _has_rows(payload) or (_is_page(payload) and year < self._today().year):
-            self.gateway.keep(url, payload)
-        return payload
+        with self.gateway.turn(url):
+            kept = self.gateway.cached(url, not_before=self._good_since(series, year))
+            if kept is not None and (_has_rows(kept) or kept.retrieved_at >= self.now - _EMPTY_GOOD_FOR):
+                note_cached(f"{self.name} {slug}/{year}", kept.sha256)
+                return kept
+            payload = self.gateway.get(
+                url,
+                label=f"{self.name} {slug}/{year}",
+                per_second=self.max_requests_per_s,
+                known=self.gateway.cached(url, not_before=_EVER),
+            )
+            if _has_rows(payload) or (_is_page(payload) and year < self._today().year):
+                self.gateway.keep(url, payload)
+            return payload
 
     def _good_since(self, series: SeriesSpec, year: int) -> dt.datetime:
         """Return from when on a cached page of ``year`` is still good.
