@@ -86,7 +86,7 @@ def timeline(pipeline: Pipeline, pair_id: str, names: Sequence[str]) -> str:
                     span.version,
                     version.model if version else "",
                     span.cause,
-                    f"{crps.value} {crps.unit}" if crps else "",
+                    f"{crps.value:.4g} {crps.unit}" if crps else "",
                     f"{span.recorded_at:%Y-%m-%d %H:%M}",
                 )
             )

@@ -179,8 +179,9 @@ def _value_axis(canvas: Canvas, y: Scale, left: float, right: float, *, strong: 
         canvas.text(left - 7, y(tick) + 4, f"{tick:.{decimals}f}", anchor="end")
 
 
-def _ticks(first: int, last: int, count: int = 6) -> list[int]:
-    return sorted({round(v) for v in np.linspace(first, last, count + 2)[1:-1]})
+def _ticks(first: int, last: int, count: int = 6) -> range:
+    step = max(1, math.ceil((last - first) / count))
+    return range(first + step // 2, last + 1, step)
 
 
 def _dot(x: float, y: float, size: float = 3.4) -> tuple[float, float, float, float]:
