@@ -164,7 +164,7 @@ def test_the_weekly_page_shows_every_check_tails_and_what_is_missing(stored: Pip
     for row in table.to_dict("records"):
         page = (stored.settings.home / row["path"]).read_text(encoding="utf-8")
         assert page.count("<tr>") > 40
-        assert not re.search(r"\b(nan|None|NaT|undefined)\b", page)
+        assert not re.search(r"\b(nan|None|NaT|undefined|live_60|backtest_\w+)\b", page)
         assert f'lang="{row["language"]}"' in page
     assert "Validación semanal" in (stored.settings.home / table["path"].iloc[0]).read_text(encoding="utf-8")
     with pytest.raises(DataError, match="before 2025-06-02"):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from forex_assets.reporting.localize import LANGUAGES, Language
+from forex_assets.reporting.texts import TEXTS
 from forex_assets.reporting.weekly_texts import MEANINGS, WORDS
 
 VERDICTS = ("good", "attention", "bad")
@@ -113,7 +114,7 @@ def _render(summary: WeeklySummary, language: Language) -> str:
         other=next(item for item in LANGUAGES if item != language),
         areas=_areas(summary.checks),
         name=lambda key: words.get(f"name.{key}", key.replace("_", " ")),
-        subject=lambda key: words.get(f"subject.{key}", key),
+        subject=functools.partial(_subject, language),
         word=lambda key: words.get(f"value.{key}", key),
         meaning=lambda key: MEANINGS[language].get(key, ""),
         number=functools.partial(_number, language),
@@ -124,6 +125,16 @@ def _render(summary: WeeklySummary, language: Language) -> str:
         value=functools.partial(_value, language),
     )
     return page
+
+
+def _subject(language: Language, key: str) -> str:
+    """Return what a check is of, in words: a known subject, or a tenor with its window of outcomes, or a series."""
+    known = WORDS[language].get(f"subject.{key}")
+    if known is not None:
+        return known
+    windows = {part: TEXTS[f"window.{part}"] for part in key.split(" ") if f"window.{part}" in TEXTS}
+    shown = [getattr(windows[part], language) if part in windows else part for part in key.split(" ")]
+    return " · ".join(shown) if windows else key
 
 
 def _areas(checks: Sequence[Line]) -> list[tuple[str, list[Line]]]:
