@@ -14,9 +14,11 @@ from forex_assets.cli.model_optimizer import app, main
 from forex_assets.defs.loop_run import run_loop
 from forex_assets.home import prepare_home
 from forex_assets.lifecycle.classic_history import COLUMNS
+from forex_assets.lifecycle.reports import ValidationReport
 from forex_assets.lifecycle.subject import Subject
 from forex_assets.lifecycle.versions import SETTINGS
 from forex_assets.pipeline import Pipeline
+from forex_assets.schemas.lifecycle import VALIDATION_REPORT
 from forex_assets_tests.cli.conftest import Forex, Said, forex  # noqa: F401 - a fixture
 from forex_assets_tests.defs.test_optimization import variant
 from forex_assets_tests.defs.world import PAIR, World
@@ -106,6 +108,21 @@ def test_a_run_by_hand_goes_from_the_trigger_to_a_deployment_and_back(
     said = classic("rollback", "7d")
     assert said.code == 0
     assert pipeline.lifecycle.of(subject).current == SETTINGS
+
+
+@pytest.mark.capability("A13", "A19", "K06")
+def test_what_is_forced_by_hand_reaches_the_gate_that_judges_this_very_candidate(weak_home: World) -> None:
+    pipeline, subject = Pipeline(weak_home.settings), Subject.forecast(PAIR, "7d")
+    (done,) = run_loop(weak_home.settings, PAIR, ["7d"], isolated=False, force=True)
+    (gate,) = pipeline.lifecycle.ledger.entries(subject=subject, kinds=("gate",))
+    given, _ = pipeline.lifecycle.ledger.given(gate)
+    report = ValidationReport.from_frame(pipeline.store.read(VALIDATION_REPORT, PAIR, [("7d",)]))
+    assert gate.id == done.entries["gate"] == report.entry
+    assert gate.outcome["candidate"] == done.candidate == report.candidate == given["version"]
+    assert report.forced
+    # What a person forced is of high risk: it waits for two others.
+    assert (done.approved, done.result, done.deployed) == (True, "staged", SETTINGS)
+    assert pipeline.lifecycle.of(subject).staged == done.candidate
 
 
 @pytest.mark.capability("A24")
