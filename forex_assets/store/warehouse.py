@@ -145,14 +145,17 @@ def _fill(
         _create(connection, table)
         counts[table.name] = 0
         batch: list[Any] = []
+        held = 0
         for pair in chosen:
             for item in _slices_of(store, table, pair):
                 log.append(_log_row(table, pair, item))
                 if item.rows is not None and item.rows.num_rows:
                     batch.append(item.rows)
+                    held += item.rows.num_rows
                     counts[table.name] += item.rows.num_rows
-                if len(batch) >= _BATCH or sum(rows.num_rows for rows in batch) >= _BATCH_ROWS:
+                if len(batch) >= _BATCH or held >= _BATCH_ROWS:
                     _insert(connection, table, batch)
+                    held = 0
         _insert(connection, table, batch)
     _create(connection, SLICES)
     _insert(connection, SLICES, [_log_rows(log)])
