@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from forex_assets import schemas
+from forex_assets.monitoring.event_rates import CHANGE_RULE, EVENT_RULE, MAX_GAP
 from forex_assets.monitoring.finding import SEVERITIES, Finding, unknown
 from forex_assets.pipeline import Pipeline, day_key
 
@@ -17,12 +18,7 @@ if TYPE_CHECKING:
     from forex_assets.ops.alerts import Alert
     from forex_assets.settings import Settings
 
-#: The finding that says whether a message goes out, and what it is about.
-EVENT_RULE = "event_alert"
-CHANGE_RULE = "forecast_change"
 MONITOR = "shock"
-#: Business days within which an earlier forecast is the one before.
-MAX_GAP = 3
 #: A day older than this is history: it is judged, but nobody is called.
 NEWS_DAYS = 5
 

@@ -29,6 +29,7 @@ from forex_assets.monitoring.alarms import (
     watched_days,
     watched_worlds,
 )
+from forex_assets.monitoring.event_rates import with_events
 from forex_assets.monitoring.frames import Frames, Scored
 from forex_assets.monitoring.observed import Observed
 from forex_assets.monitoring.registry import Profile, monitors
@@ -109,7 +110,10 @@ def false_alarms_in(
     quiet = settings.recommended.performance.quiet_business_days
     for world in worlds:
         for profile in profiles:
-            scanned = scan_all(world.frames, watched_days(world.path), settings, profile, names)
+            days = watched_days(world.path)
+            scanned = scan_all(world.frames, days, settings, profile, names)
+            if names is None:
+                scanned = with_events(scanned, world.frames, days, settings, profile)
             per_path[profile].append(path_alarms(scanned, quiet))
     return [rate for profile in profiles for rate in rates(per_path[profile], profile, null)]
 
