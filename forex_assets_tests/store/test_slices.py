@@ -118,8 +118,8 @@ def test_a_generator_of_slices_is_consumed_in_batches(store: SliceStore) -> None
 
     def slices() -> Iterator[tuple[tuple[str, ...], SliceWrite]]:
         for i in range(150):
-            stored = len(store.keys(BARS, "usdclp"))
-            made.append(i - stored)
+            if i % 10 == 0:  # to list an object store is slow
+                made.append(i - len(store.keys(BARS, "usdclp")))
             yield (f"p{i:03d}",), SliceWrite(bars(1))
 
     assert len(store.write_many(BARS, "usdclp", slices())) == 150
