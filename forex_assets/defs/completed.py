@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from forex_assets import pooled, schemas
 from forex_assets.desk import report_path
-from forex_assets.errors import StoreError
+from forex_assets.errors import StoreError, ValidationError
 from forex_assets.pipeline import Pipeline
 from forex_assets.provenance import content_hash
 from forex_assets.store.files import LocalFiles
@@ -59,15 +60,8 @@ def remember(pipeline: Pipeline, pair_id: str, mark: str, first: str, last: str)
 
 def is_current(pipeline: Pipeline, pair_id: str, mark: str) -> bool:
     """Tell whether the last complete run had this fingerprint and all it made is still there and readable."""
-    path = pipeline.settings.home / _name(pair_id)
-    if not path.is_file():
-        return False
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        # A record that cannot be read proves nothing; the run is made again and writes a new one.
-        return False
-    if record.get("fingerprint") != mark:
+    record = _record(pipeline.settings.home / _name(pair_id))
+    if record is None or record["fingerprint"] != mark:
         return False
     reports = [
         pipeline.settings.home / report_path(pair_id, dt.date.fromisoformat(record["last"]), lang)
@@ -81,10 +75,25 @@ def is_current(pipeline: Pipeline, pair_id: str, mark: str) -> bool:
                 info = pipeline.store.info(table, pair_id, tuple(key.split("|")))
                 if info.verdict.state == "bad" and table is not schemas.PERFORMANCE_REPORT:
                     return False
-    except StoreError:
+    except (StoreError, ValidationError):
         # Something is missing or damaged: making everything again mends it.
         return False
     return True
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    """Return what was written down, or None: a record that cannot be read, or is none, proves nothing.
+
+    The run is then made again and writes a new one.
+    """
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        slices, last = body["slices"], dt.date.fromisoformat(body["last"])
+        keys = [key for table in _TABLES for key in slices[table.name]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    is_whole = isinstance(body.get("fingerprint"), str) and all(isinstance(key, str) for key in keys)
+    return body if is_whole and last.isoformat() == body["last"] else None
 
 
 def _in_range(key: Sequence[str], first: str, last: str) -> bool:

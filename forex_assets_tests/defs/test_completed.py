@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from forex_assets import schemas
 from forex_assets.defs.completed import fingerprint, is_current, remember
@@ -76,4 +79,46 @@ def test_a_missing_report_or_an_unreadable_record_is_made_again(pipeline: Pipeli
     assert not current(pipeline)
     record.write_text(text, encoding="utf-8")
     (pipeline.settings.home / "reports" / "usdclp" / DAY.isoformat() / "report_es.html").unlink()
+    assert not current(pipeline)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=6),
+    lambda part: st.lists(part, max_size=3),
+    max_leaves=4,
+)
+
+
+@pytest.mark.capability("B04")
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(field=st.sampled_from(["fingerprint", "last", "slices", "bars", "key", "whole"]), value=JSON)
+def test_a_record_of_any_other_shape_is_no_record(pipeline: Pipeline, field: str, value: Any) -> None:
+    path = pipeline.settings.home / "runs" / "usdclp.json"
+    whole = path.read_bytes()
+    body = json.loads(whole)
+    if field == "key":
+        body["slices"]["bars"] = [value]
+    elif field == "bars":
+        body["slices"]["bars"] = value
+    elif field == "whole":
+        body = value
+    else:
+        body[field] = value
+    try:
+        path.write_text(json.dumps(body), encoding="utf-8")
+        mark = json.loads(whole)["fingerprint"]
+        # Without any slice named there is nothing that could be missing.
+        assert is_current(pipeline, "usdclp", mark) == (field == "bars" and value in ([], ""))
+    finally:
+        path.write_bytes(whole)
+
+
+@pytest.mark.capability("B04")
+def test_a_record_of_bytes_or_a_link_in_a_circle_is_no_record(pipeline: Pipeline) -> None:
+    path = pipeline.settings.home / "runs" / "usdclp.json"
+    for raw in (b"\x00", b"\xff\xfe{}", b"", b"{"):
+        path.write_bytes(raw)
+        assert not current(pipeline)
+    path.unlink()
+    path.symlink_to(path)
     assert not current(pipeline)

@@ -13,8 +13,9 @@ from forex_assets.market.vintages import pack
 from forex_assets.market.vintages.pack import Contents, Retrieval, read_pack
 from forex_assets.market.vintages.recording import Taken
 from forex_assets.store.locks import FileLock
+from forex_assets.store.naming import sanitize_path
 
-_NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SUFFIX = ".pack"
 _LOCK_TIMEOUT_S = 60.0
 #: Sources whose files are part of an installed package: their payloads are there already.
@@ -119,7 +120,7 @@ class RawArchive:
             return
         for path in sorted(self.root.glob(f"*/*{_SUFFIX}")):
             source, series = path.parent.name, path.name.removesuffix(_SUFFIX)
-            if _NAME.match(source) and _NAME.match(series):
+            if _NAME.fullmatch(source) and _NAME.fullmatch(series):
                 yield source, series
 
     def verify(self) -> list[str]:
@@ -138,9 +139,9 @@ class RawArchive:
 
     def _path(self, source: str, series: str) -> Path:
         for name in (source, series):
-            if not _NAME.match(name):
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
                 raise ValidationError(f"{name!r} is no name of a source or series.", remedy=f"match {_NAME.pattern}.")
-        return self.root / source / f"{series}{_SUFFIX}"
+        return sanitize_path(f"{source}/{series}{_SUFFIX}", self.root)
 
 
 def _is_newest(contents: Contents, members: tuple[str, ...]) -> bool:

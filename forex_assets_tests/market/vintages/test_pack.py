@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +17,7 @@ from forex_assets.market.vintages.archive import Asked, RawArchive
 from forex_assets.market.vintages.pack import MARKER, append, read_pack, verify
 from forex_assets.market.vintages.recording import Taken, masked, note, note_cached, recording
 
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 T0 = dt.datetime(2025, 6, 13, 22, tzinfo=dt.UTC)
 
 
@@ -113,11 +116,73 @@ def test_a_marker_inside_a_payload_starts_no_record(tmp_path: Path) -> None:
     assert read_pack(path).payload(taken(raw).sha256) == raw
 
 
+ODD = [True, 0, 1.0, None, b"x", "x\n", "x\x00", "..", "../x", "a/b", "A", "", "x;rm", "con", "nul", "a" * 65]
+ODD += ["café", "\u017f", "x\u202e"]
+    True,
+    0,
+    1.0,
+    None,
+    b"x",
+    "x\n",
+    "x\x00",
+    "..",
+    "../x",
+    "a/b",
+    "A",
+    "",
+    "x;rm",
+    "café",
+    "\u017f",
+    "x\u202e",
+    "con",
+    "nul",
+    "a" * 65,
+]
+
+
 @pytest.mark.capability("B04")
-@pytest.mark.parametrize("name", ["../x", "a/b", "A", "", "x;rm", "x\x00"])
-def test_names_that_are_none_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValidationError, match="is no name"):
-        RawArchive(tmp_path).contents(name, "x")
+@settings(max_examples=60, deadline=None)
+@given(
+    name=st.one_of(
+        st.sampled_from(ODD),
+        st.text(max_size=70),
+        st.from_regex(r"[a-z][a-z0-9_]{0,63}", fullmatch=True),
+        st.integers(),
+        st.booleans(),
+        st.binary(max_size=8),
+    ),
+    as_series=st.booleans(),
+)
+def test_whatever_a_source_or_series_is_called_stays_below_the_archive_or_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, name: Any, as_series: bool
+) -> None:
+    archive = RawArchive(tmp_path_factory.getbasetemp() / "archive")
+    names = ("fred", name) if as_series else (name, "x")
+    is_name = isinstance(name, str) and re.fullmatch("[a-z][a-z0-9_]{0,63}", name) is not None
+    if is_name and name not in DEVICES:
+        assert archive.contents(*names).retrievals == []
+        return
+    for ask in (archive.contents, lambda *given: archive.keep([asked(answer(2), 0, *given)])):
+        with pytest.raises(ValidationError, match=r"is no name|device"):
+            ask(*names)
+    assert not archive.root.exists()
+
+
+@pytest.mark.capability("B04")
+def test_a_link_that_leads_out_of_the_archive_is_not_followed(tmp_path: Path) -> None:
+    archive = RawArchive(tmp_path / "home")
+    archive.keep([asked(answer(2))])
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "x.pack").write_bytes(b"theirs")
+    (archive.root / "bis").symlink_to(outside)
+    (archive.root / "fred" / "y.pack").symlink_to(outside / "x.pack")
+    (archive.root / "fred" / "z.pack").symlink_to(archive.root / "fred" / "z.pack")
+    for source, series in (("bis", "x"), ("bis", "new"), ("fred", "y"), ("fred", "z")):
+        with pytest.raises(ValidationError, match=r"outside|cannot be resolved"):
+            archive.keep([asked(answer(2), 0, source, series)])
+    assert {path.name: path.read_bytes() for path in outside.iterdir()} == {"x.pack": b"theirs"}
+    assert len(archive.retrievals("fred", "x")) == 1
 
 
 def test_outside_a_record_nothing_is_noted() -> None:
