@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from forex_assets.lifecycle.simulate import Rate, simulate_loop
+from forex_assets.monitoring.registry import Profile
 from forex_assets.optimization.trigger_rates import TriggerRate, trigger_rates
 
 if TYPE_CHECKING:
     from forex_assets.settings import Settings
 
-PROFILES = ("classic", "recommended")
+PROFILES: tuple[Profile, ...] = ("classic", "recommended")
 NULLS = ("walk_t5", "garch_t")
 BETTER = 0.10
 
@@ -82,7 +83,7 @@ def compare_profiles(
         told(f"triggers on {paths} paths of {years} years of {null}")
         watched = list(watched_worlds(null, settings, years=years, paths=paths, seed=seed))
         for profile in PROFILES:
-            for rate in trigger_rates(watched, settings, profile, null):  # type: ignore[arg-type]
+            for rate in trigger_rates(watched, settings, profile, null, horizons):
                 key = (rate.horizon, profile)
                 if key not in asked or rate.false_per_year > asked[key].false_per_year:
                     asked[key] = rate

@@ -55,14 +55,16 @@ def policy_of(settings: Settings, profile: Profile) -> dict[str, Any]:
     return {**own, **(CLASSIC if profile == "classic" else {"profile": profile})}
 
 
-def trigger_rates(worlds: Iterable[Watched], settings: Settings, profile: Profile, null: str) -> list[TriggerRate]:
-    """Return the rates of every horizon over the paths of one null world, each with its 95% interval."""
+def trigger_rates(
+    worlds: Iterable[Watched], settings: Settings, profile: Profile, null: str, horizons: Iterable[str]
+) -> list[TriggerRate]:
+    """Return the rates of some horizons over the paths of one null world, each with its 95% interval."""
     policy = policy_of(settings, profile)
-    asked: dict[str, list[tuple[int, int, int]]] = {horizon: [] for horizon in settings.horizons}
+    asked: dict[str, list[tuple[int, int, int]]] = {horizon: [] for horizon in horizons}
     for world in worlds:
         days = watched_days(world.path)
         scanned = scan_all(world.frames, days, settings, profile, MONITORS)
-        for horizon in settings.horizons:
+        for horizon in asked:
             rules = path_searches(scanned, days, horizon, policy)
             false = sum(bool({"performance", "drift"} & set(item)) for item in rules)
             asked[horizon].append((len(rules), false, len(days)))

@@ -106,8 +106,9 @@ def test_a_search_that_cannot_run_is_on_record_and_asked_for_once_more(
     for attempt in range(2):
         requests, _ = search_requests(broken.pipeline, PAIR, ["7d"], broken.instance)
         assert [item.run_key.rsplit("-", 1)[-1] for item in requests] == [str(attempt)]
+        config = {"ops": {f"{PAIR}__candidate_config": {"config": {"isolated": False}}}}
         with pytest.raises(Exception, match="5000 are needed"):
-            broken.run(jobs.OPTIMIZE, first="7d", last="7d")
+            broken.run(jobs.OPTIMIZE, first="7d", last="7d", config=config)
     assert search_requests(broken.pipeline, PAIR, ["7d"], broken.instance)[0] == []
     assert [entry.outcome["failed"] for entry in _entries(broken, "search")] == [True, True]
 
