@@ -67,8 +67,9 @@ def test_an_alarm_that_stays_asks_once_a_fortnight_and_another_reason_at_once(po
 
 @pytest.mark.capability("A03", "A19", "K01", "K05", "K06")
 def test_the_command_puts_both_profiles_side_by_side_where_nothing_is_wrong(
-    forex: Forex, monkeypatch: pytest.MonkeyPatch
-) -> None:  # noqa: F811
+    forex: Forex,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     said = forex("optimize", "compare", "--horizon", "7d", "--worlds", "3", "--years", "5", "--paths", "1", "--json")
     assert said.code == 0, said.err
     classic, recommended = json.loads(said.out)["rows"]
