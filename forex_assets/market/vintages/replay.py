@@ -63,7 +63,7 @@ def replay(
     }
     moments = sorted({item.retrieved_at for contents in held.values() for item in contents.retrievals})
     made: Ingest | None = None
-    for moment, following in zip(moments, [*moments[1:], None], strict=True):
+    for moment, following in zip(moments, [*moments[1:], None], strict=False):
         sources = _sources_at(settings, held, moment)
         stored = None if made is None else made.observations
         made = ingest(settings, pair_id, now=moment, stored=stored, sources=sources, releases=releases)
