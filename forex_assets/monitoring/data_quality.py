@@ -147,7 +147,7 @@ def _completeness(name: str, source: Observed, days: Dates, settings: Settings, 
         first = np.maximum(end - window, 0)
         young = end - window < np.searchsorted(sessions, known.dates[0])
         seen = np.clip(np.searchsorted(sessions, known.dates[lengths - 1], side="right"), first, end)
-        effect[places] = np.where(young, np.nan, 1.0 - (held[seen] - held[first]) / window)
+        effect[places] = np.where(young, np.nan, (window - (held[seen] - held[first])) / window)
         count[places] = np.where(young, 0, window)
         why[places[young]] = "the series is too young"
     fired = np.nan_to_num(effect, nan=0.0) > policy.max_missing_share

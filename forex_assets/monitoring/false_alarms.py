@@ -56,7 +56,7 @@ def write_rates(rates: Sequence[Rate], path: str, *, seed: int, nominal: Mapping
 
 @functools.lru_cache(maxsize=1)
 def measured_rates() -> Mapping[tuple[str, str, str, str], WorstRate]:
-    """Return the worst measured rate of each (profile, monitor, rule, subject).
+    """Return the worst measured rate of each (profile, monitor, rule, subject); none where no world feeds the rule.
 
     Raises
     ------
@@ -68,6 +68,8 @@ def measured_rates() -> Mapping[tuple[str, str, str, str], WorstRate]:
     try:
         rows = list(csv.DictReader(source.read_text(encoding="utf-8").splitlines()))
         for row in rows:
+            if float(row["unknown_share"]) >= 1.0:
+                continue  # a rule that could judge on no day has raised no alarm, and shown nothing
             key = (row["profile"], row["monitor"], row["rule"], row["subject"])
             rate = WorstRate(float(row["per_year"]), float(row["low"]), float(row["high"]), row["null"])
             if key not in worst or rate.per_year > worst[key].per_year:

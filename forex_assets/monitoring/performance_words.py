@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.clock import as_of_instants
 from forex_assets.evaluation.inference import Interval, effective_n, mean_interval, ratio_interval, share_interval
 from forex_assets.monitoring.degradation import normal_scores
 from forex_assets.monitoring.finding import Finding
@@ -29,13 +30,17 @@ def explain(frames: Frames, reading: Reading, as_of: dt.date, settings: Settings
     rows = _window(scored, as_of, settings, profile, reading.subject)
     unknown = state == "unknown"
     interval, sentences = (NO_INTERVAL, ()) if unknown or scored is None else _evidence(reading, scored, rows, settings)
-    n = len(rows)
     effect = math.nan if unknown else float(reading.effect[0])
     if unknown:
         sentences = (f"Cannot tell: {reading.why_unknown[0] or 'the statistic does not exist'}.",)
     elif not sentences:
         sentences = _plain(reading, effect)
-    days = scored.matured_on[rows] if scored is not None and n else np.array([], dtype="datetime64[D]")
+    if reading.rule == "volatility":
+        days, steps = _returns(frames, as_of, settings), 1.0
+    else:
+        none = np.array([], dtype="datetime64[D]")
+        days, steps = (scored.matured_on[rows], scored.steps) if scored is not None else (none, 1.0)
+    n = len(days)
     return Finding(
         monitor="performance",
         rule=reading.rule,
@@ -52,11 +57,17 @@ def explain(frames: Frames, reading: Reading, as_of: dt.date, settings: Settings
         unit=reading.unit,
         threshold=float(reading.threshold[0]),
         n=n,
-        n_effective=effective_n(n, scored.steps) if scored is not None and n else 0.0,
+        n_effective=effective_n(n, steps) if n else 0.0,
         window_start=days.min().item() if len(days) else None,
         window_end=days.max().item() if len(days) else None,
         input_hashes=dict(frames.input_hashes),
     )
+
+
+def _returns(frames: Frames, as_of: dt.date, settings: Settings) -> npt.NDArray[np.datetime64]:
+    """Return the days of the newest returns, those a change of volatility may have begun with."""
+    known = frames.target.at(as_of_instants(np.array([as_of], dtype="datetime64[D]"))[0])
+    return known.dates[1:][-settings.recommended.performance.volatility.lookback_obs :]
 
 
 def _window(

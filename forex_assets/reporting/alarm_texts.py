@@ -157,6 +157,8 @@ UNITS_ES: dict[str, str] = {
     "findings": "hallazgos",
     "probability": "de probabilidad",
     "distance": "de distancia",
+    "percent per year": "puntos de % anual",
+    "index": "de índice",
 }
 _PERSISTS = "_unknown_persists"
 

@@ -190,19 +190,24 @@ def _fired(rows: pd.DataFrame, text: dict[str, str], language: Language) -> Mark
         why = english if language == "en" else evidence_words(row, language)
         lines.append(
             Markup(
-                '<tr><th scope="row">{}<span class="under"><code>{}</code></span></th><td>{}</td>'
-                '<td class="wrap">{}</td><td class="num">{}</td><td class="wrap">{}</td></tr>'
+                '<tr><th scope="row">{}<span class="under"><code>{}</code></span></th><td data-label="{}">{}</td>'
+                '<td class="wrap" data-label="{}">{}</td><td class="num" data-label="{}">{}</td>'
+                '<td class="wrap" data-label="{}">{}</td></tr>'
             ).format(
                 rule_name(str(row["rule"]), language),
                 f"{row['monitor']}/{row['rule']}",
+                text["subject"],
                 row["subject"],
+                text["why"],
                 why,
+                text["rate"],
                 rate,
+                text["meaning"],
                 meaning(str(row["monitor"]), str(row["rule"]), language),
             )
         )
     return Markup(
-        '<div class="scroll" tabindex="0" role="region" aria-label="{}"><table><thead><tr>{}</tr></thead>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="{}"><table class="stack"><thead><tr>{}</tr></thead>'
         "<tbody>{}</tbody></table></div>"
     ).format(text["fired"], head, Markup("").join(lines))
 

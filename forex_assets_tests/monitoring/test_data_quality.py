@@ -76,6 +76,10 @@ def test_a_series_that_thins_out_is_noticed_and_a_young_one_is_unknown() -> None
     finding = _judged(thin)["completeness", "usdclp_close"]
     assert finding.state == "fired"
     assert finding.effect == pytest.approx(6 / 60)
+    holes[:] = True
+    holes[-40:-22:6] = False  # three of sixty are as many as are allowed
+    finding = _judged(dataclasses.replace(market, target=_drop(market.target, holes)))["completeness", "usdclp_close"]
+    assert (finding.state, finding.effect) == ("clear", SETTINGS.platform.watching.data.max_missing_share)
     young = np.zeros(N, dtype=bool)
     young[-30:] = True
     market = dataclasses.replace(market, drivers={"dxy": _drop(market.drivers["dxy"], young)})
