@@ -93,6 +93,8 @@ def _empty(folder: Path) -> Path:
     return folder
 
 
+pytestmark = pytest.mark.usefixtures("unflushed")
+
 STEPS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Path]]] = {
     "first promotion": (_vacant, _empty),
     "promotion": (_first, _prepared),

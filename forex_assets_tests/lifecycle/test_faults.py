@@ -37,6 +37,8 @@ from forex_assets_tests.lifecycle.factory import (
     version,
 )
 
+pytestmark = pytest.mark.usefixtures("unflushed")
+
 
 def sound(home: Path) -> str:
     """Assert that the pointers lead to whole versions and that the ledger verifies; return the version in use."""

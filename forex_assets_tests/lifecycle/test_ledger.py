@@ -16,6 +16,8 @@ from forex_assets.lifecycle.decisions import decide, replay
 from forex_assets.lifecycle.ledger import Decision, Ledger
 from forex_assets_tests.lifecycle.factory import NOW, SUBJECT, deployer, killed_before, promote, rollback
 
+pytestmark = pytest.mark.usefixtures("unflushed")
+
 
 def _filled(folder: Path, lines: int = 6) -> Ledger:
     ledger = Ledger(folder)

@@ -23,6 +23,7 @@ from forex_assets.lifecycle.store import LifecycleStore
 from forex_assets.lifecycle.versions import SETTINGS
 from forex_assets_tests.lifecycle.factory import AS_OF, NOW, SUBJECT, deployer, policy, promote, rollback, version
 
+pytestmark = pytest.mark.usefixtures("unflushed")
 TECHNICAL = policy().probation.technical.model_dump(mode="json")
 STATISTICAL = policy().probation.statistical.model_dump(mode="json")
 SANE = {

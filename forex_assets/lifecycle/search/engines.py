@@ -306,7 +306,7 @@ def _adaptive(
                 study.enqueue_trial(fixed)
     repeated = 0
     while len(known) < trials and repeated < MAX_REPEATED:
-        at = seed + len(study.trials)
+        at = seed + len(study.get_trials(deepcopy=False))  # copies of them would cost more than the search
         study.sampler = _sampler(at, batch) if repeated < DRAW_AFTER else optuna.samplers.RandomSampler(seed=at)
         before = len(known)
         asked = [study.ask() for _ in range(min(batch, trials - before))]
