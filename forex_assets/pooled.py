@@ -309,16 +309,18 @@ def newest_fits(pipeline: Pipeline) -> tuple[PanelFit, EnsembleFit]:
 
     months = stored_months(pipeline)
     if not months or np.datetime64(months[-1], "D") <= shipped_through():
-        return panel.embedded(), ensemble.embedded().with_events(scheduled_events())
+        shipped = ensemble.embedded()
+        return panel.embedded(), shipped.with_events(scheduled_events(shipped.conditions()))
     key = (months[-1],)
 
     def load() -> tuple[PanelFit, EnsembleFit]:
         bare = {
             table.name: pipeline.store.read(table, PANEL, [key]).drop(columns=list(PROVENANCE)) for table in PANEL_FITS
         }
+        learned = ensemble.EnsembleFit(bare["panel_weights"], bare["panel_corrections"])
         return (
             panel.PanelFit(bare["panel_coefficients"], bare["panel_shapes"], bare["panel_factors"]),
-            ensemble.EnsembleFit(bare["panel_weights"], bare["panel_corrections"], scheduled_events()),
+            learned.with_events(scheduled_events(learned.conditions())),
         )
 
     written = [pipeline.store.info(table, PANEL, key) for table in PANEL_FITS]

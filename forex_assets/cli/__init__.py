@@ -65,8 +65,10 @@ def main() -> None:
 
 def run_application(application: typer.Typer, name: str) -> None:
     """Run one of the commands this package installs, under the rules that all of them keep."""
+    from forex_assets.collector import look_less_often
     from forex_assets.ops.secrets import install_redaction, redact
 
+    look_less_often()
     install_redaction()
     arguments = sys.argv[1:]
     debug = DEBUG in arguments

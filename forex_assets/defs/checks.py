@@ -22,7 +22,7 @@ from forex_assets.settings import PairSpec
 from forex_assets.verdicts import RULES, Rule, RuleResult, State
 
 SHOWN_SLICES_PER_HORIZON = 5
-COUNTED_SLICES = 120
+COUNTED_SLICES = 60
 Slices = list[tuple[str, pd.DataFrame]]
 
 

@@ -16,6 +16,7 @@ from forex_assets import pooled, schemas
 from forex_assets.defs import panel
 from forex_assets.defs.run import run_panel
 from forex_assets.errors import DataError
+from forex_assets.forecasting.ensemble.conditions import scheduled_events
 from forex_assets.forecasting.ensemble.learn import EnsembleConfig
 from forex_assets.forecasting.panel import build
 from forex_assets.forecasting.panel.features import INDEX_FEATURES, Market
@@ -161,7 +162,8 @@ def test_a_later_month_is_learned_from_the_stored_prices_and_serves_from_its_fir
         assert set(frames["panel_weights"]["variant"]) == {"plain", "vix"}
         fit, ensemble = pooled.newest_fits(other.pipeline)
         assert fit.frames["panel_shapes"]["valid_from"].max() == pd.Timestamp("2020-03-01")
-        assert "usdclp_meeting" in ensemble.events
+        used = set(ensemble.conditions())
+        assert set(ensemble.events) == used & set(scheduled_events()), "the days of every event that a width may need"
         assert pooled.fingerprint(other.pipeline)["month"] == "2020-03-01"
         assert Market.of({**pooled.pair_drivers(other.pipeline, "usdclp")}) is None  # this pair has no VIX of its own
 

@@ -6,7 +6,7 @@ do not belong here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -51,19 +51,29 @@ def conditions_at(origins: Origins, events: Mapping[str, Dates]) -> dict[str, Ro
     return found
 
 
-def scheduled_events() -> dict[str, Dates]:
-    """Return the announced days of every scheduled event a correction may depend on, from the tables there are.
+def scheduled_events(wanted: Collection[str] | None = None) -> dict[str, Dates]:
+    """Return the announced days of scheduled events a correction may depend on, from the tables there are.
 
     Regular meetings of the Banco Central de Chile (days on which the market answers), for USD/CLP; meetings of the
     Federal Reserve, and the US employment situation and consumer prices, for every pair.
+
+    Parameters
+    ----------
+    wanted:
+        Names of those to read the tables for; default: all.
     """
-    from forex_assets.clock.bcch import meetings
     from forex_assets.clock.events import dated_days
 
-    frame = meetings()
-    regular = frame.loc[frame["kind"] == "regular", "reaction_date"]
-    return {
-        "usdclp_meeting": regular.to_numpy().astype("datetime64[D]"),
-        f"{ANY_PAIR}_fomc": dated_days("fomc"),
-        f"{ANY_PAIR}_us_release": np.union1d(dated_days("us_nfp"), dated_days("us_cpi")),
+    makers: dict[str, Callable[[], Dates]] = {
+        "usdclp_meeting": _policy_meetings,
+        f"{ANY_PAIR}_fomc": lambda: dated_days("fomc"),
+        f"{ANY_PAIR}_us_release": lambda: np.union1d(dated_days("us_nfp"), dated_days("us_cpi")),
     }
+    return {name: make() for name, make in makers.items() if wanted is None or name in wanted}
+
+
+def _policy_meetings() -> Dates:
+    from forex_assets.clock.bcch import meetings
+
+    frame = meetings()
+    return frame.loc[frame["kind"] == "regular", "reaction_date"].to_numpy().astype("datetime64[D]")
