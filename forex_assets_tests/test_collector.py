@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import subprocess
 import sys
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,7 @@ def thresholds() -> Iterator[None]:
     before = gc.get_threshold()
     yield
     gc.set_threshold(*before)
+    atexit.unregister(gc.freeze)
 
 
 class Node:
@@ -34,6 +37,24 @@ def test_cycles_are_still_collected(thresholds: None) -> None:
     kept = [[] for _ in range(2 * NEW_OBJECTS)]
     assert len(kept) == 2 * NEW_OBJECTS
     assert gone() is None
+
+
+def test_what_runs_at_the_end_of_a_process_still_runs() -> None:
+    code = """
+import tempfile, weakref
+from forex_assets.collector import look_less_often
+look_less_often()
+look_less_often()
+class Held: pass
+held = Held()
+held.own = held
+weakref.finalize(held, print, "finalised")
+folder = tempfile.TemporaryDirectory()
+print(folder.name)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert said[1] == "finalised"
+    assert not Path(said[0]).exists()
 
 
 def test_loading_the_code_location_tells_the_collector() -> None:
