@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from forex_assets.collector import NEW_OBJECTS, look_less_often
+from forex_assets.collector import NEW_OBJECTS, leave_everything, look_less_often
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def thresholds() -> Iterator[None]:
     before = gc.get_threshold()
     yield
     gc.set_threshold(*before)
-    atexit.unregister(gc.freeze)
+    atexit.unregister(leave_everything)
 
 
 class Node:
@@ -57,7 +57,16 @@ print(folder.name)
     assert not Path(said[0]).exists()
 
 
+@pytest.mark.parametrize("module", ["duckdb", "pyarrow", "torch"])
+def test_no_module_complains_at_the_end_of_a_process(module: str) -> None:
+    pytest.importorskip(module)
+    code = f"from forex_assets.collector import look_less_often; look_less_often(); import {module}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
+
+
 def test_loading_the_code_location_tells_the_collector() -> None:
     code = "import gc, forex_assets.definitions; print(gc.get_threshold()[0])"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert int(said) == NEW_OBJECTS
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == NEW_OBJECTS
+    assert "leak" not in done.stderr

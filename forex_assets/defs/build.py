@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 
 import dagster as dg
-from dagster_duckdb import DuckDBResource
 
 from forex_assets.defs import (
     checks,
@@ -97,7 +96,7 @@ def build_definitions(settings: Settings, pipeline: Pipeline | None = None) -> d
             + [sensors.build_failure_sensor(settings)],
             resources={
                 SLICE_IO: SliceIOManager(pipeline.store),
-                "duckdb": DuckDBResource(database=str(settings.home / "warehouse.duckdb")),
+                "duckdb": reports.duckdb_resource(str(settings.home / "warehouse.duckdb")),
             },
             executor=dg.in_process_executor,
         )

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster_duckdb import DuckDBResource
 
 from forex_assets import schemas
 from forex_assets.defs import panel
@@ -98,15 +97,18 @@ def build_warehouse(pipeline: Pipeline) -> dg.AssetsDefinition:
         owners=sorted({owner for pair in pipeline.settings.pairs.values() for owner in pair.owners}),
         code_version=code_version(),
         pool=WAREHOUSE_POOL,
+        required_resource_keys={"duckdb"},
     )
-    def warehouse(context: dg.AssetExecutionContext, duckdb: DuckDBResource) -> Any:
+    def warehouse(context: dg.AssetExecutionContext) -> Any:
+        from dagster_duckdb import DuckDBResource
+
         from forex_assets.store.warehouse import publish
+
+        options = context.resources.duckdb.connection_config
 
         @contextmanager
         def connect(path: str) -> Iterator["DuckDBPyConnection"]:
-            with DuckDBResource(
-                database=path, connection_config=duckdb.connection_config
-            ).get_connection() as connection:
+            with DuckDBResource(database=path, connection_config=options).get_connection() as connection:
                 yield connection
 
         target = pipeline.settings.home / "warehouse.duckdb"
@@ -117,6 +119,17 @@ def build_warehouse(pipeline: Pipeline) -> dg.AssetsDefinition:
         )
 
     return warehouse
+
+
+def duckdb_resource(path: str) -> dg.ResourceDefinition:
+    """Return dagster-duckdb's resource for a file, imported by the run that publishes it and by no other."""
+
+    def make(_: dg.InitResourceContext) -> Any:
+        from dagster_duckdb import DuckDBResource
+
+        return DuckDBResource(database=path)
+
+    return dg.ResourceDefinition(make, description=f"DuckDB, for the warehouse {path}")
 
 
 UNPARTITIONED = ("observations", "quarantine", "source_status")
