@@ -1,8 +1,9 @@
-"""``forex demo loop``: the whole loop once, on real data in a home of its own, with a weak start and a planted harm.
+"""``forex demo loop``: the whole loop once, on real data in a home of its own, with planted degradation and harm.
 
 Sensors and jobs are the platform's own, on a real Dagster instance; the sensors are evaluated here, one after another,
-in place of the daemon, which would ask them once a minute. Planted are the start (the plain random walk in use instead
-of the calibrated one) and the harm (the promoted version's file and its copy are overwritten, as a bad disk would).
+in place of the daemon, which would ask them once a minute. Planted are the degradation (the configuration in use halves
+the width of its intervals, which the monitors must find) and the harm (the promoted version's file and its copy are
+overwritten, as a bad disk would).
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ from forex_assets.reporting.loop_story import Chapter, Story
 from forex_assets.settings import Settings, load_settings
 
 PAIR, HORIZON = "usdclp", "7d"
-WEAK_START = "random_walk"
+WEAK_START = "rw_ewma"
+PLANTED = {"width": 0.5}
+"""The degradation: intervals half as wide as the volatility says."""
 DAYS = 4
 CHECK_EVERY_S = 1
 _MAX_CHECKS = 12
@@ -76,6 +79,9 @@ def edit_config(folder: Path) -> None:
     def platform(body: dict[str, Any]) -> None:
         body["horizons"] = {HORIZON: 7}
         body["backtest"]["start"] = dt.date(2019, 1, 2)
+        forecast = body["forecast"]
+        forecast["models"] = [*(name for name in forecast["models"] if name != WEAK_START), WEAK_START]
+        forecast["parameters"] = {**(forecast.get("parameters") or {}), WEAK_START: dict(PLANTED)}
 
     def search(body: dict[str, Any]) -> None:
         body["search"].update({"models": ["loghar", "rw_ewma"], "trials": 6, "history_years": 6})
@@ -160,11 +166,14 @@ class Demo:
         start = self.pipeline.active(PAIR, HORIZON)
         self._tell("start", day=str(day), model=start.model, config_hash=start.config_hash, scores=self._scores())
 
+        self._watch()
         self._follow("trigger")
         trigger = self._newest("trigger")
         self._expect(trigger.outcome["should_optimize"], "the trigger asks for no search", trigger.reasons)
+        asking = trigger.outcome["asking"]
+        self._expect("performance" in asking, "the planted degradation was not found", trigger.reasons)
         rules = [{"rule": name, **rule} for name, rule in trigger.outcome["rules"].items()]
-        self._tell("trigger", rules=rules, asking=trigger.outcome["asking"])
+        self._tell("trigger", rules=rules, asking=asking)
 
         self._follow("optimize")
         search, gate = self._newest("search"), self._newest("gate")
@@ -237,6 +246,13 @@ class Demo:
                 config=config,
                 tags={name: value for name, value in request.tags.items() if name != "dagster/partition"},
             )
+
+    def _watch(self) -> None:
+        """Have the monitors judge the newest two days: the trigger wants what they find confirmed."""
+        for day in self.pipeline.snapshot_days(PAIR)[-2:]:
+            text = day.isoformat()
+            self.told(f"the monitors judge {text}")
+            self.runner.execute(jobs.job_name(PAIR, jobs.MONITORING), first=text, last=text, tags={"pair": PAIR})
 
     def _forecast_next(self, day: dt.date) -> dt.date:
         """Snapshot the next business day, and let the sensor of new bars have it forecast."""

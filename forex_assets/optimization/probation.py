@@ -34,7 +34,8 @@ def choice_of(pipeline: Pipeline, subject: Subject, name: str) -> ModelChoice:
         When the version cannot be read.
     """
     if name == SETTINGS:
-        return ModelChoice(pipeline.settings.active_model(subject.pair))
+        model = pipeline.settings.active_model(subject.pair)
+        return ModelChoice(model, pipeline.settings.platform.forecast.parameters.get(model, {}))
     version = pipeline.lifecycle.versions.get(name)
     return ModelChoice(version.model, version.parameter_values)
 

@@ -179,9 +179,9 @@ def problem_of(pipeline: Pipeline, pair_id: str, horizon: str, as_of: dt.date, e
 def incumbent_of(pipeline: Pipeline, pair_id: str, horizon: str, as_of: dt.date) -> ModelChoice:
     """Return the configuration in use at ``as_of`` as a model choice."""
     config = pipeline.active(pair_id, horizon, as_of)
-    return (
-        ModelChoice(config.deployed.model, config.deployed.parameters) if config.deployed else ModelChoice(config.model)
-    )
+    if config.deployed:
+        return ModelChoice(config.deployed.model, config.deployed.parameters)
+    return ModelChoice(config.model, config.parameters.get(config.model, {}))
 
 
 def run_job(pipeline: Pipeline, job: Mapping[str, Any], progress: Line) -> dict[str, Any]:

@@ -105,11 +105,12 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "kind": "Kind",
         "who": "By",
         "why": "Why (as recorded)",
-        "start": "A weak configuration is in use",
-        "start.text": "Planted: the settings name the plain random walk. It is no nonsense, but its 95% interval holds "
-        "less than it says. Beside it, in the same backtest, the calibrated one.",
+        "start": "The configuration in use degrades",
+        "start.text": "Planted: the settings halve the width of the forecast's intervals, so that they hold far less "
+        "than they say. Beside it, in the same backtest, the calibrated random walk.",
         "trigger": "The trigger asks for a search",
-        "trigger.text": "The sensor saw stored findings. Four rules were judged; unknown never reads as fine.",
+        "trigger.text": "The sensor saw stored findings: the monitors found the degradation. Four rules were judged; "
+        "unknown never reads as fine.",
         "search": "A search proposes a candidate",
         "search.text": "Configurations were ranked on the search period; the finalists compared on a later one.",
         "gate": "The gate is opened once",
@@ -167,12 +168,12 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "kind": "Tipo",
         "who": "Por",
         "why": "Por qué (como quedó anotado)",
-        "start": "Está en uso una configuración débil",
-        "start.text": "Plantado: los ajustes nombran el paseo aleatorio simple. No es un disparate, pero su intervalo "
-        "del 95% contiene menos de lo que dice. Al lado, en el mismo backtest, la calibrada.",
+        "start": "La configuración en uso se degrada",
+        "start.text": "Plantado: los ajustes dejan los intervalos del pronóstico en la mitad de su ancho, y contienen "
+        "mucho menos de lo que dicen. Al lado, en el mismo backtest, el paseo aleatorio calibrado.",
         "trigger": "El disparador pide una búsqueda",
-        "trigger.text": "El sensor vio hallazgos guardados. Se juzgaron cuatro reglas; lo desconocido nunca se lee "
-        "como bueno.",
+        "trigger.text": "El sensor vio hallazgos guardados: los monitores encontraron la degradación. Se juzgaron "
+        "cuatro reglas; lo desconocido nunca se lee como bueno.",
         "search": "La búsqueda propone una candidata",
         "search.text": "Las configuraciones se ordenaron en el período de búsqueda; las finalistas se compararon en "
         "uno posterior.",

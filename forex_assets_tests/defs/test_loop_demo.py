@@ -13,11 +13,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from forex_assets.defs import loop_daemon
+from forex_assets.defs import jobs, loop_daemon
 from forex_assets.defs.loop_daemon import SENSORS, DaemonDemo, end
-from forex_assets.defs.loop_demo import Demo, edit_config, prepare
+from forex_assets.defs.loop_demo import PLANTED, WEAK_START, Demo, edit_config, prepare
 from forex_assets.errors import DataError, ValidationError
 from forex_assets.lifecycle.subject import Subject
+from forex_assets.optimization.probation import choice_of
+from forex_assets.optimization.search import incumbent_of
 from forex_assets.reporting.loop_story import KEYS, WORDS, Story, render_story, write_story
 from forex_assets_tests.defs.world import PAIR, World, settings_of
 
@@ -25,15 +27,23 @@ SUBJECT = Subject.forecast(PAIR, "7d")
 
 
 def weak(world: World, config_dir: Path, folder: Path) -> World:
-    """Return a copy of the built home with the demo's planted weak start in use."""
+    """Return a copy of the built home with the demo's planted degradation in use, backtested as it is."""
     shutil.copytree(config_dir, folder)
     edit_config(folder)
-    return World(settings_of(folder, world.settings.home), world.instance)
+    made = World(settings_of(folder, world.settings.home), world.instance)
+    config = {"ops": {f"{PAIR}__backtest": {"config": {"as_of": str(made.pipeline.snapshot_days(PAIR)[-1])}}}}
+    made.runner.execute(jobs.job_name(PAIR, jobs.BACKTEST), first="7d", last="7d", config=config)
+    return made
 
 
 @pytest.mark.capability("A02", "A13", "A23", "A30", "A31", "J01", "K19", "L04", "L09")
 def test_the_loop_is_played_from_a_weak_start_to_the_rollback(world: World, config_dir: Path, tmp_path: Path) -> None:
     home = weak(world, config_dir, tmp_path / "weak")
+
+    # What the settings say of the model in use is what search, gate and probation hold a candidate against.
+    day = home.pipeline.snapshot_days(PAIR)[-1]
+    for held in (incumbent_of(home.pipeline, PAIR, "7d", day), choice_of(home.pipeline, SUBJECT, "settings")):
+        assert (held.model, dict(held.parameters)) == (WEAK_START, PLANTED)
 
     told: list[str] = []
     story = Demo(home.runner, told.append, isolated=False).play()
@@ -44,6 +54,12 @@ def test_the_loop_is_played_from_a_weak_start_to_the_rollback(world: World, conf
     assert hashes[1] == facts["deployed"]["forecasts"][1]["config_hash"]
     assert hashes[2] == facts["start"]["config_hash"] != hashes[1]  # the weak one again
     assert facts["deployed"]["version"] == facts["search"]["candidate"]
+    # The monitors found the planted degradation, and that is why a search was asked for.
+    rules = {row["rule"]: row for row in facts["trigger"]["rules"]}
+    assert rules["performance"]["state"] == "fired"
+    assert "performance" in facts["trigger"]["asking"]
+    covered = {row["model"]: row["coverage_95"] for row in facts["start"]["scores"]}
+    assert covered[WEAK_START] < 0.75 < 0.9 < covered["champion_zero"]
     assert all(row["state"] == "met" for row in facts["gate"]["criteria"])
     kinds = {chapter.key: [entry["kind"] for entry in chapter.entries] for chapter in story.chapters}
     assert (kinds["trigger"], kinds["search"], kinds["gate"]) == (["trigger"], ["search"], ["gate"])
@@ -63,8 +79,8 @@ def test_the_loop_is_played_from_a_weak_start_to_the_rollback(world: World, conf
         assert "http" not in text  # self-contained
     assert len(told) >= len(KEYS)
 
-    # Played again: the sensor finds nothing new to ask, and the demo says where it stopped.
-    with pytest.raises(DataError, match="The demo stopped: sensor usdclp_trigger asks for nothing"):
+    # Played again: the degradation is found again, but a version was deployed just now; the demo says where it stopped.
+    with pytest.raises(DataError, match="performance fired, but a version was deployed"):
         Demo(home.runner).play()
 
 
@@ -84,7 +100,8 @@ def test_a_demo_never_touches_a_home_in_use(tmp_path: Path, config_dir: Path) ->
     with pytest.raises(ValidationError, match="not empty"):
         prepare(used, config_dir)
     settings = prepare(tmp_path / "new", config_dir)
-    assert settings.active_model(PAIR) == "random_walk"
+    assert settings.active_model(PAIR) == WEAK_START
+    assert settings.platform.forecast.parameters[WEAK_START] == PLANTED
     assert settings.home == tmp_path / "new"
     with pytest.raises(ValidationError, match="earlier demo"):
         prepare(tmp_path / "new", config_dir)

@@ -75,6 +75,16 @@ def test_the_95_interval_at_7_days_is_in_price_units_and_cumulated_over_the_hori
 
 
 @pytest.mark.capability("J08", "B01")
+def test_the_width_of_an_ewma_random_walk_is_a_factor_on_its_volatility(fixing_history: PriceHistory) -> None:
+    models = [ModelChoice("rw_ewma", {"width": width}, str(width)) for width in (1.0, 0.5)]
+    frame = make_forecast(fixing_history, fixing_history.event_date[-1:], 30, models, "0.5").set_index(
+        ["step", "model"]
+    )
+    moves = np.log(frame[Q].div(frame["last_value"], axis=0))
+    plain, half = (moves.xs(name, level="model") for name in ("1.0", "0.5"))
+    np.testing.assert_allclose(half, 0.5 * plain, rtol=1e-9, atol=1e-12)
+
+
 def test_t30_widens_95_by_4_2_percent_and_80_by_the_factor_1_310() -> None:
     history = history_of(900 * np.exp(np.cumsum(np.random.default_rng(5).normal(0, 0.006, 400))))
     rows = run_backtest(

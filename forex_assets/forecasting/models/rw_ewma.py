@@ -29,7 +29,10 @@ class RandomWalkEwma:
     name = "rw_ewma"
     capabilities = Capabilities(
         family="parametric",
-        parameters={"decay": Parameter(0.97, "Weight of yesterday's variance", low=0.8, high=0.999)},
+        parameters={
+            "decay": Parameter(0.97, "Weight of yesterday's variance", low=0.8, high=0.999),
+            "width": Parameter(1.0, "Factor on the volatility; 1 is the variance as it stands", low=0.4, high=2.5),
+        },
         min_history=YARDSTICK_WINDOW + 1,
         centre="last",
     )
@@ -41,7 +44,7 @@ class RandomWalkEwma:
 
         def log_quantiles(series: KnownSeries, ends: Ints, steps: Ints) -> Floats:
             variance = ewma_variance(series, params["decay"])[ends][:, None]
-            sigma = np.sqrt(variance * steps * horizon_variance_factor(series, ends, steps))
+            sigma = params["width"] * np.sqrt(variance * steps * horizon_variance_factor(series, ends, steps))
             return np.asarray(sigma[:, :, None] * shape_scores())
 
         return predict_from_log_quantiles(origins, steps, log_quantiles)
