@@ -96,7 +96,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "title": "The loop, once through",
         "other": "Español",
-        "lead": "Real USD/CLP, a home of its own. Planted are a weak start and, later, a damaged disk; everything "
+        "lead": "Real USD/CLP, a home of its own. Planted are degradation and, later, a damaged disk; everything "
         "else the platform did by itself, through its own sensors and jobs.",
         "took": "seconds in all",
         "day": "Data up to",
@@ -159,7 +159,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     "es": {
         "title": "El ciclo completo, una vez",
         "other": "English",
-        "lead": "USD/CLP real, en una carpeta propia. Se plantaron un comienzo débil y, más tarde, un disco dañado; "
+        "lead": "USD/CLP real, en una carpeta propia. Se plantaron una degradación y, más tarde, un disco dañado; "
         "todo lo demás lo hizo la plataforma sola, con sus propios sensores y trabajos.",
         "took": "segundos en total",
         "day": "Datos hasta",
