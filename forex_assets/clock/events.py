@@ -125,7 +125,6 @@ def _known(rows: pd.DataFrame, moment: AsOf) -> pd.DataFrame:
     return rows[public & ~given_up].reset_index(drop=True)
 
 
-@functools.lru_cache(maxsize=8)
 def dated_days(event: str) -> npt.NDArray[np.datetime64]:
     """Return the days of one event in the tables of dates that were announced before and kept, growing."""
     from forex_assets.settings import calendars_dir
@@ -144,6 +143,7 @@ def _dated_days(folder: Path, event: str) -> npt.NDArray[np.datetime64]:
     return np.array(sorted(days), dtype="datetime64[D]")
 
 
+@functools.lru_cache(maxsize=8)
 def _dated(folder: Path) -> pd.DataFrame:
     import pandas as pd
 

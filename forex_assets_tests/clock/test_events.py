@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from forex_assets.clock import AsOf, calendar_for
-from forex_assets.clock.events import EVENT_COLUMNS, events_known
+from forex_assets.clock.events import EVENT_COLUMNS, dated_days, events_known
 from forex_assets.clock.imports import read_events
 from forex_assets.errors import ConfigError, ValidationError
 from forex_assets.settings import packaged_config_dir
@@ -148,3 +148,13 @@ def test_iso_dates_need_no_format_and_others_do() -> None:
         "own.csv", b"event;date\n".replace(b";", b",") + b"CPI,10/12/2025\n", country="US", date_format="%d/%m/%Y"
     )
     assert event.date == dt.date(2025, 12, 10)
+
+
+def test_the_days_of_an_event_are_those_of_the_tables_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = dated_days("fomc")
+    shutil.copytree(packaged_config_dir() / "calendars", tmp_path / "calendars")
+    path = tmp_path / "calendars" / "fomc_meetings.csv"
+    kept = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if ",2025-06-18," not in line]
+    path.write_text("".join(kept), encoding="utf-8")
+    monkeypatch.setenv("FOREX_CONFIG_DIR", str(tmp_path))
+    assert set(before.astype(str)) - set(dated_days("fomc").astype(str)) == {"2025-06-18"}
