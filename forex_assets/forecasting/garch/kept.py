@@ -6,19 +6,16 @@ to the last bit. Only code inside :func:`using` keeps fits; a backtest's thousan
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
-import tempfile
-from collections.abc import Iterator
-from contextvars import ContextVar
 from pathlib import Path
 
 import numpy as np
 
 from forex_assets.forecasting.contract import Floats
+from forex_assets.forecasting.panel.shipped import InForce
 from forex_assets.provenance import content_hash
+from forex_assets.store.files import write_file
 
 _LOG = logging.getLogger(__name__)
 
@@ -55,28 +52,11 @@ class KeptFits:
         values = [float(value).hex() for value in fit]
         body = json.dumps({"fit": values, "hash": content_hash([address, values])})
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(body)
-            Path(name).replace(self.folder / f"{address}.json")
+            write_file(self.folder / f"{address}.json", body.encode())
         except OSError as error:
             _LOG.warning("A fit cannot be kept in %s (%s).", self.folder, error)
 
 
-_in_use: ContextVar[KeptFits | None] = ContextVar("garch_fits", default=None)
-
-
-def current() -> KeptFits | None:
-    """Return the fits kept for the running block of code, if any are."""
-    return _in_use.get()
-
-
-@contextlib.contextmanager
-def using(kept: KeptFits) -> Iterator[None]:
-    """Keep fits, and use kept ones, for a block of code."""
-    token = _in_use.set(kept)
-    try:
-        yield
-    finally:
-        _in_use.reset(token)
+_in_use: InForce[KeptFits | None] = InForce("garch_fits", lambda: None)
+current = _in_use.current
+using = _in_use.using
