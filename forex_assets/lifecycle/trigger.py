@@ -27,6 +27,11 @@ RULES = ("performance", "drift", "time", "business")
 YEAR_DAYS = 365
 
 
+def concerns(subject: str, horizon: str) -> bool:
+    """Tell whether what a finding is about is a horizon's own, or the whole pair's: anything but another horizon."""
+    return subject == horizon or not (subject.endswith("d") and subject[:-1].isdigit())
+
+
 def known_findings(
     findings: Iterable[Finding | Mapping[str, Any]], *, horizon: str, profile: str
 ) -> list[dict[str, Any]]:
@@ -36,8 +41,7 @@ def known_findings(
         row = item if isinstance(item, Mapping) else {name: getattr(item, name) for name in Finding.__slots__}
         if row["monitor"] not in ("performance", "drift") or row["profile"] != profile:
             continue
-        about_other = row["subject"].endswith("d") and row["subject"][:-1].isdigit() and row["subject"] != horizon
-        if about_other:
+        if not concerns(row["subject"], horizon):
             continue
         reasons = row["reasons"]
         kept.append(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forex_assets.lifecycle.trigger import decide_retraining
+from forex_assets.lifecycle.trigger import concerns, decide_retraining
 from forex_assets.monitoring.alarms import Watched, rate_interval, scan_all, watched_days
 from forex_assets.monitoring.registry import Profile
 from forex_assets.simulation.nulls import BUSINESS_DAYS_A_YEAR
@@ -128,10 +128,9 @@ def path_searches(scanned: pd.DataFrame, days: Any, horizon: str, policy: Mappin
 
 def _findings(scanned: pd.DataFrame, horizon: str) -> dict[str, list[dict[str, Any]]]:
     """Return what a horizon's trigger looks at, by day: what fired, and one row a monitor for all that did not."""
-    own = scanned["subject"].to_numpy(dtype=str)
-    other = np.array([name != horizon and name.endswith("d") and name[:-1].isdigit() for name in own])
+    about = {str(name) for name in scanned["subject"].unique() if concerns(str(name), horizon)}
     columns = ["as_of", "monitor", "rule", "subject", "state", "severity"]
-    part = scanned.loc[~other, columns]
+    part = scanned.loc[scanned["subject"].isin(about), columns]
     fired = part.loc[part["state"] == "fired"]
     quiet = part.loc[part["state"] != "fired"].drop_duplicates(["as_of", "monitor", "state"])
     found: dict[str, list[dict[str, Any]]] = {}
