@@ -323,8 +323,8 @@ def _replace_all(items: Sequence[tuple[Path, Any]]) -> None:
         _flush([descriptor for descriptor, _, _ in waiting])
         while waiting:
             descriptor, temporary, path = waiting[0]
+            waiting[0] = (-1, temporary, path)  # a close that fails has closed: its number may be another file's by now
             os.close(descriptor)
-            waiting[0] = (-1, temporary, path)
             temporary.replace(path)
             del waiting[0]
     except BaseException:
