@@ -13,7 +13,8 @@ from forex_assets.lifecycle.simulate import Rate
 from forex_assets.optimization.profiles import ProfileRow
 from forex_assets.optimization.trigger_rates import path_searches, policy_of
 from forex_assets.settings import load_settings
-from forex_assets_tests.cli.conftest import Forex, forex  # noqa: F401 - a fixture
+from forex_assets_tests.cli.conftest import Forex
+from forex_assets_tests.cli.conftest import forex as forex
 
 DAYS = np.busday_offset("2020-01-06", np.arange(400))
 
@@ -67,7 +68,7 @@ def test_an_alarm_that_stays_asks_once_a_fortnight_and_another_reason_at_once(po
 
 @pytest.mark.capability("A03", "A19", "K01", "K05", "K06")
 def test_the_command_puts_both_profiles_side_by_side_where_nothing_is_wrong(
-    forex: Forex,  # noqa: F811
+    forex: Forex,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     said = forex("optimize", "compare", "--horizon", "7d", "--worlds", "3", "--years", "5", "--paths", "1", "--json")
