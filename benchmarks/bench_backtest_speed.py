@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from forex_assets.forecasting.backtest import run_backtest
-from forex_assets.forecasting.contract import PriceHistory
 from forex_assets.forecasting.forecast import make_forecast
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.simulation.worlds import garch_t_world
 
 HORIZONS = (7, 15, 30, 90)

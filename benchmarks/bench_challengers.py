@@ -38,7 +38,7 @@ from forex_assets.forecasting.backtest import run_backtest
 from forex_assets.forecasting.chronos.checkpoint import using
 from forex_assets.forecasting.chronos.data import panel_data
 from forex_assets.forecasting.chronos.train import TrainOptions, train
-from forex_assets.forecasting.contract import DriverHistory, PriceHistory
+from forex_assets.forecasting.drivers import DriverHistory
 from forex_assets.forecasting.panel.index import panel_index
 from forex_assets.forecasting.panel.prices import (
     CURRENCIES,
@@ -48,6 +48,7 @@ from forex_assets.forecasting.panel.prices import (
     panel_histories,
     rate_drivers,
 )
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.market.contract import FetchRequest

@@ -30,9 +30,10 @@ from forex_assets.forecasting.chronos.checkpoint import Checkpoint, load, using
 from forex_assets.forecasting.chronos.data import panel_data
 from forex_assets.forecasting.chronos.grid import GridPoint, classic_grid, evaluate_grid
 from forex_assets.forecasting.chronos.train import TrainOptions, train
-from forex_assets.forecasting.contract import Origins, PriceHistory, make_origins
 from forex_assets.forecasting.forecast import make_forecast
+from forex_assets.forecasting.origins import Origins, make_origins
 from forex_assets.forecasting.panel.prices import ecb_price_history
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice
 from forex_assets.lifecycle.search.engines import Problem, run_engine
 from forex_assets.lifecycle.search.objective import Evaluator, Objective

@@ -24,9 +24,9 @@ import numpy as np
 from bench_challengers import GLOBAL, driver
 
 from forex_assets.forecasting.backtest import run_backtest
-from forex_assets.forecasting.contract import PriceHistory
 from forex_assets.forecasting.forecast import make_forecast
 from forex_assets.forecasting.panel.prices import ecb_price_history, panel_histories, rate_drivers
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import bulk_model_names
 
 HORIZONS = (7, 15, 30, 90)

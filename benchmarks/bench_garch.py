@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from forex_assets.forecasting.backtest import run_backtest
-from forex_assets.forecasting.contract import PriceHistory
 from forex_assets.forecasting.garch.engine import GarchEngine
 from forex_assets.forecasting.panel.prices import ecb_price_history
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice, get_model, resolve_parameters
 
 HORIZON = 30

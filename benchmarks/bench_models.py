@@ -27,7 +27,7 @@ from forex_assets.errors import SourceError
 from forex_assets.evaluation.inference import ratio_intervals, share_interval
 from forex_assets.evaluation.scores import crps_from_quantiles, interval_score
 from forex_assets.forecasting.backtest import run_backtest
-from forex_assets.forecasting.contract import PriceHistory
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.market.contract import FetchRequest, Source

@@ -33,7 +33,7 @@ from forex_assets.clock import calendar_for
 from forex_assets.evaluation.inference import BOOTSTRAP_DRAWS, ratio_intervals
 from forex_assets.evaluation.scores import crps_from_quantiles, interval_score
 from forex_assets.forecasting.backtest import run_backtest
-from forex_assets.forecasting.contract import DriverHistory, PriceHistory
+from forex_assets.forecasting.drivers import DriverHistory
 from forex_assets.forecasting.ensemble import artefacts as ensemble_artefacts
 from forex_assets.forecasting.ensemble.learn import EnsembleConfig
 from forex_assets.forecasting.ensemble.weights import WeightConfig
@@ -50,6 +50,7 @@ from forex_assets.forecasting.panel.prices import (
     panel_histories,
     rate_drivers,
 )
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.market.contract import FetchRequest

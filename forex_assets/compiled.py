@@ -44,7 +44,7 @@ def compile_kernels(folder: Path) -> int:
 
     from forex_assets.clock import calendar_for
     from forex_assets.forecasting.backtest import backtest
-    from forex_assets.forecasting.contract import PriceHistory
+    from forex_assets.forecasting.price_history import PriceHistory
     from forex_assets.forecasting.registry import ModelChoice
 
     calendar = calendar_for("FX")

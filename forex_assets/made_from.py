@@ -21,7 +21,7 @@ from forex_assets.provenance import content_hash
 from forex_assets.schemas.panel import KEYS
 
 if TYPE_CHECKING:
-    from forex_assets.forecasting.contract import PriceHistory
+    from forex_assets.forecasting.price_history import PriceHistory
 
 BARS, DRIVERS, PANEL, ENSEMBLE, WIDTHS = "bars", "drivers", "panel_fits", "ensemble_fits", "width_factors"
 PARTS = (BARS, DRIVERS, PANEL, ENSEMBLE, WIDTHS)

@@ -30,7 +30,7 @@ from forex_assets.store.files import LocalFiles
 from forex_assets.store.slices import SliceStore
 
 if TYPE_CHECKING:
-    from forex_assets.forecasting.contract import PriceHistory
+    from forex_assets.forecasting.price_history import PriceHistory
     from forex_assets.forecasting.registry import ModelChoice
     from forex_assets.schemas import Table
 
@@ -389,7 +389,7 @@ class Pipeline:
 
         The horizons of a run share one, and with it all that models derive from its series alone.
         """
-        from forex_assets.forecasting.contract import PriceHistory
+        from forex_assets.forecasting.price_history import PriceHistory
 
         made_from = (pair_id, Same(bars), pooled.drivers_made_from(self, pair_id))
         history: PriceHistory = self.kept(

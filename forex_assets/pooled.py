@@ -22,9 +22,10 @@ from forex_assets.schemas import INTERVAL_CALIBRATION, OBSERVATIONS, PROVENANCE,
 from forex_assets.schemas.panel import PANEL_BARS, PANEL_FITS, PANEL_INDEX
 
 if TYPE_CHECKING:
-    from forex_assets.forecasting.contract import DriverHistory, PriceHistory
+    from forex_assets.forecasting.drivers import DriverHistory
     from forex_assets.forecasting.ensemble.artefacts import EnsembleFit
     from forex_assets.forecasting.panel.artefacts import PanelFit
+    from forex_assets.forecasting.price_history import PriceHistory
     from forex_assets.pipeline import Pipeline
 
 PANEL = "panel"
@@ -160,7 +161,7 @@ def _hash(frame: pd.DataFrame) -> str:
 
 def histories(frame: pd.DataFrame) -> dict[str, PriceHistory]:
     """Return the panel's price histories by pair."""
-    from forex_assets.forecasting.contract import PriceHistory
+    from forex_assets.forecasting.price_history import PriceHistory
 
     calendars = {FIXING_PAIR: calendar_for("CL")}
     target = calendar_for("TARGET")
@@ -178,7 +179,7 @@ def histories(frame: pd.DataFrame) -> dict[str, PriceHistory]:
 
 def driver(frame: pd.DataFrame, name: str, calendar: str = "FX") -> DriverHistory | None:
     """Return one series of a table with series, event_date, available_at and value as a driver, or None."""
-    from forex_assets.forecasting.contract import DriverHistory
+    from forex_assets.forecasting.drivers import DriverHistory
 
     rows = frame[frame["series"] == name]
     if rows.empty:
@@ -417,7 +418,7 @@ def drivers_made_from(pipeline: Pipeline, pair_id: str) -> list[Any]:
 
 def pair_drivers(pipeline: Pipeline, pair_id: str) -> dict[str, DriverHistory]:
     """Return what a pair's models may look at beside its price: its drivers, and the panel's volatility index."""
-    from forex_assets.forecasting.contract import DriverHistory
+    from forex_assets.forecasting.drivers import DriverHistory
 
     pair = pipeline.settings.pair(pair_id)
     out: dict[str, DriverHistory] = {}

@@ -16,7 +16,7 @@ FORECAST = """
 import numpy as np
 from forex_assets.clock import calendar_for
 from forex_assets.forecasting.backtest import backtest
-from forex_assets.forecasting.contract import PriceHistory
+from forex_assets.forecasting.price_history import PriceHistory
 calendar = calendar_for("US")
 days = calendar.sessions(np.datetime64("2018-01-01"), np.datetime64("2021-06-30"))
 values = 900.0 * np.exp(np.cumsum(0.01 * np.random.default_rng(3).standard_normal(len(days))))

@@ -13,8 +13,8 @@ import pytest
 from forex_assets import schemas
 from forex_assets.event_alerts import CHANGE_RULE, EVENT_RULE, alert_of, event_finding, forecast_changes
 from forex_assets.findings_view import finding_rows, findings_of
-from forex_assets.forecasting.contract import PriceHistory
 from forex_assets.forecasting.forecast import make_forecast
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.monitoring.finding import Finding
 from forex_assets.monitoring.persistence import RULE_SUFFIX, persisting_unknowns
 from forex_assets.ops.alerts import Outbox

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forex_assets.clock import calendar_for
-from forex_assets.forecasting.contract import DriverHistory, PriceHistory
+from forex_assets.forecasting.drivers import DriverHistory
 from forex_assets.forecasting.ensemble import artefacts as ensemble
 from forex_assets.forecasting.panel import artefacts as panel
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.made_from import DRIVERS, ENSEMBLE, PANEL, WIDTHS, Ledger, in_force, made_from
 
 DAYS = [dt.date(2024, 3, 14), dt.date(2024, 3, 15), dt.date(2024, 3, 18)]

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Day, Floats, as_day
 from forex_assets.errors import DataError, ValidationError
 from forex_assets.forecasting.calibration import apply, factors_frame, learn_factors
-from forex_assets.forecasting.contract import Dates, Day, Floats, Origins, PriceHistory, as_day, make_origins
+from forex_assets.forecasting.origins import Origins, make_origins
 from forex_assets.forecasting.prediction import Predictor, min_history
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice, choices, get_model
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.schemas import BACKTEST

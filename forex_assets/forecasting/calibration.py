@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Day, Floats, as_day
 from forex_assets.errors import DataError
-from forex_assets.forecasting.contract import Dates, Day, EnsembleModel, Floats, QuantilePaths, as_day
+from forex_assets.forecasting.contract import EnsembleModel, QuantilePaths
 from forex_assets.forecasting.registry import get_model
 from forex_assets.levels import MEDIAN_INDEX, QUANTILE_COLUMNS, QUANTILE_LEVELS
 from forex_assets.schemas import INTERVAL_CALIBRATION

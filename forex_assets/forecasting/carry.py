@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from forex_assets.arrays import Floats, Ints
 from forex_assets.clock import as_of_instants
-from forex_assets.forecasting.contract import Floats, Ints, Origins, PriceHistory
+from forex_assets.forecasting.origins import Origins
+from forex_assets.forecasting.price_history import PriceHistory
 
 POLICY_RATES = {"clp": "tpm", "usd": "fed_funds"}
 """Currency → series id of its policy rate in percent a year. A currency that is not here has no carry."""

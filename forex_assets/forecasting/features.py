@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forex_assets.forecasting.contract import Floats, Ints, KnownSeries, PriceHistory, aligned_driver
+from forex_assets.arrays import Floats, Ints
+from forex_assets.forecasting.drivers import aligned_driver
+from forex_assets.forecasting.price_history import KnownSeries, PriceHistory
 from forex_assets.forecasting.volatility import SIGMA_FLOOR
 
 PRICE = "price"

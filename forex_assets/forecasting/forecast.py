@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from forex_assets.arrays import Dates, Ints
 from forex_assets.errors import ValidationError
 from forex_assets.forecasting.calibration import apply, factors_from_frame
-from forex_assets.forecasting.contract import Dates, Ints, Origins, PriceHistory, make_origins
+from forex_assets.forecasting.origins import Origins, make_origins
 from forex_assets.forecasting.prediction import Composition, Predictor, min_history
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.regime_factors import RegimeFactors
 from forex_assets.forecasting.registry import ModelChoice, choices, get_model
 from forex_assets.levels import QUANTILE_COLUMNS

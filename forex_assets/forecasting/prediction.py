@@ -9,18 +9,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Floats, Ints
 from forex_assets.errors import DataError
-from forex_assets.forecasting.contract import (
-    EnsembleModel,
-    Floats,
-    Ints,
-    Model,
-    OriginRandom,
-    Origins,
-    PriceHistory,
-    QuantilePaths,
-    check_paths,
-)
+from forex_assets.forecasting.contract import EnsembleModel, Model, OriginRandom, QuantilePaths, check_paths
+from forex_assets.forecasting.origins import Origins
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice, get_model, resolve_parameters
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from forex_assets.forecasting.contract import Dates, Floats
+from forex_assets.arrays import Dates, Floats
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.schemas import INTERVAL_CALIBRATION
 

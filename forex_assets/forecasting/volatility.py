@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from forex_assets.forecasting.contract import Floats, Ints, KnownSeries
+from forex_assets.arrays import Floats, Ints
+from forex_assets.forecasting.price_history import KnownSeries
 
 YARDSTICK_WINDOW = 60
 BLEND_WINDOWS = (20, 60, 250, 1000)

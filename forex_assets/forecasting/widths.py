@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from forex_assets.arrays import Floats
 from forex_assets.errors import ValidationError
-from forex_assets.forecasting.contract import Floats
 
 CLASSIC_MULTIPLIERS = {"NORMAL": 1.0, "COPPER_SHOCK": 1.5, "BCCH_INTERVENTION": 2.0, "UNKNOWN": 1.5}
 HIGH_VOL_SLOPE, HIGH_VOL_CAP = 0.25, 2.5

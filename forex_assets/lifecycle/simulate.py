@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from forex_assets.arrays import Floats
 from forex_assets.errors import ValidationError
 from forex_assets.evaluation.inference import clopper_pearson
-from forex_assets.forecasting.contract import Floats
 from forex_assets.forecasting.registry import ModelChoice
 from forex_assets.lifecycle import gate, gate_classic
 from forex_assets.lifecycle.search.engines import Problem, run_engine

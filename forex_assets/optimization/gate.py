@@ -11,7 +11,7 @@ import pandas as pd
 
 from forex_assets.deployment import raise_alert
 from forex_assets.errors import DataError, ForexError
-from forex_assets.forecasting.contract import PriceHistory
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice, get_model
 from forex_assets.lifecycle import gate, gate_classic
 from forex_assets.lifecycle.criteria import criteria_of

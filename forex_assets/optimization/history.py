@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from forex_assets.errors import DataError, ForexError, ValidationError
-from forex_assets.forecasting.contract import PriceHistory
 from forex_assets.forecasting.models.blend import BASES
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import YARDSTICK, ModelChoice, get_model
 from forex_assets.lifecycle.history import Matrix, Replay, Rules, replay_history
 from forex_assets.lifecycle.search.objective import Evaluator, Losses, paired

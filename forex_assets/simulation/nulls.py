@@ -24,7 +24,7 @@ from forex_assets.simulation.drivers import driver_levels
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forex_assets.forecasting.contract import PriceHistory
+    from forex_assets.forecasting.price_history import PriceHistory
 
 Floats = npt.NDArray[np.float64]
 Dates = npt.NDArray[np.datetime64]
@@ -143,7 +143,7 @@ def _ecb_paths(seed: int) -> Iterator[NullPath]:
 
 def price_history(path: NullPath) -> PriceHistory:
     """Return the price history of a path; each value is known at 18:00 Santiago of its own date."""
-    from forex_assets.forecasting.contract import PriceHistory
+    from forex_assets.forecasting.price_history import PriceHistory
 
     return PriceHistory("planted", path.calendar, path.dates, to_utc(path.dates, dt.time(18, 0), SANTIAGO), path.prices)
 

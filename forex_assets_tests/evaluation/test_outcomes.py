@@ -146,7 +146,7 @@ def test_the_vectorised_rule_equals_a_plain_walk_through_the_days() -> None:
 @given(st.integers(0, 10_000))
 def test_the_backtest_and_the_evaluation_judge_by_the_same_outcome(seed: int) -> None:
     from forex_assets.clock import calendar_for
-    from forex_assets.forecasting.contract import PriceHistory
+    from forex_assets.forecasting.price_history import PriceHistory
 
     rng = np.random.default_rng(seed)
     frame = bars(DATES[:30], VALUES[:30])

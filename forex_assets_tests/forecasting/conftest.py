@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from forex_assets.clock import SANTIAGO, BusinessCalendar, calendar_for, to_utc
-from forex_assets.forecasting.contract import PriceHistory
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.simulation.worlds import garch_t_world
 
 MODELS = ["random_walk", "rw_blend", "rw_empirical", "champion_zero"]

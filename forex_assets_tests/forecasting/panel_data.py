@@ -7,7 +7,7 @@ import functools
 import pytest
 
 from forex_assets.errors import SourceError
-from forex_assets.forecasting.contract import PriceHistory
+from forex_assets.forecasting.price_history import PriceHistory
 
 
 @functools.cache

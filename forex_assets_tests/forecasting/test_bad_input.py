@@ -14,8 +14,8 @@ from forex_assets import schemas
 from forex_assets.clock import calendar_for
 from forex_assets.errors import DataError, ForexError
 from forex_assets.forecasting.backtest import run_backtest
-from forex_assets.forecasting.contract import PriceHistory
 from forex_assets.forecasting.forecast import make_forecast
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import get_model, model_names
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.pipeline import PROVENANCE, Pipeline

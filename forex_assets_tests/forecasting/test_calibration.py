@@ -18,8 +18,8 @@ from forex_assets.forecasting.calibration import (
     learn,
     learn_factors,
 )
-from forex_assets.forecasting.contract import PriceHistory
 from forex_assets.forecasting.forecast import make_forecast
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.levels import MEDIAN_INDEX, QUANTILE_COLUMNS, QUANTILE_LEVELS
 from forex_assets.schemas import BACKTEST, FORECAST, INTERVAL_CALIBRATION
 from forex_assets_tests.forecasting.conftest import LAST_DAY, MODELS

@@ -10,15 +10,8 @@ import pytest
 
 from forex_assets.clock import calendar_for
 from forex_assets.errors import DataError
-from forex_assets.forecasting.contract import (
-    DriverHistory,
-    OriginRandom,
-    PriceHistory,
-    QuantilePaths,
-    aligned_driver,
-    check_paths,
-    make_origins,
-)
+from forex_assets.forecasting.contract import OriginRandom, QuantilePaths, check_paths
+from forex_assets.forecasting.drivers import DriverHistory, aligned_driver
 from forex_assets.forecasting.features import FEATURES, PRICE, UNAVAILABLE, build_features
 from forex_assets.forecasting.models._refitted import View, fit_ends
 from forex_assets.forecasting.models.arima import Arma, arma_path, choose_arma
@@ -27,6 +20,8 @@ from forex_assets.forecasting.models.ets import Ets
 from forex_assets.forecasting.models.gbm import training_rows
 from forex_assets.forecasting.models.theta import Theta
 from forex_assets.forecasting.models.var import driver_changes
+from forex_assets.forecasting.origins import make_origins
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import bulk_model_names, get_model, model_names, resolve_parameters
 from forex_assets.forecasting.volatility import blended_sigma
 from forex_assets.levels import MEDIAN_INDEX

@@ -12,19 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forex_assets.arrays import Ints
 from forex_assets.errors import DataError, ValidationError
 from forex_assets.forecasting import registry
 from forex_assets.forecasting.backtest import run_backtest
-from forex_assets.forecasting.contract import (
-    Capabilities,
-    DriverHistory,
-    Ints,
-    OriginRandom,
-    Origins,
-    PriceHistory,
-    QuantilePaths,
-    make_origins,
-)
+from forex_assets.forecasting.contract import Capabilities, OriginRandom, QuantilePaths
+from forex_assets.forecasting.drivers import DriverHistory
 from forex_assets.forecasting.ensemble import artefacts
 from forex_assets.forecasting.ensemble.artefacts import CORRECTIONS, WEIGHTS, EnsembleFit, using
 from forex_assets.forecasting.ensemble.conditions import conditions_at, scheduled_events
@@ -34,7 +27,9 @@ from forex_assets.forecasting.ensemble.weights import WeightConfig, admitted, be
 from forex_assets.forecasting.forecast import make_forecast
 from forex_assets.forecasting.models.ensemble import Ensemble
 from forex_assets.forecasting.models.random_walk import RandomWalk
+from forex_assets.forecasting.origins import Origins, make_origins
 from forex_assets.forecasting.prediction import Predictor
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice, get_model, resolve_parameters
 from forex_assets.levels import QUANTILE_COLUMNS, QUANTILE_LEVELS
 from forex_assets_tests.forecasting.test_loghar import CALENDAR, LAST, PANEL, altered

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 
 from forex_assets.errors import DataError, ValidationError
 from forex_assets.forecasting.backtest import run_backtest
-from forex_assets.forecasting.contract import OriginRandom, PriceHistory, check_paths, make_origins
+from forex_assets.forecasting.contract import OriginRandom, check_paths
 from forex_assets.forecasting.forecast import make_forecast
 from forex_assets.forecasting.garch import EGARCH, GARCH, GJR, kernels
 from forex_assets.forecasting.garch.engine import GarchEngine, refit_schedule, scaled_returns
+from forex_assets.forecasting.origins import make_origins
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice, get_model, resolve_parameters
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.simulation.worlds import garch_t_world

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forex_assets.forecasting.contract import PriceHistory
 from forex_assets.forecasting.forecast import make_forecast
 from forex_assets.forecasting.garch import GARCH, GJR, kernels, recursion
 from forex_assets.forecasting.garch.engine import CLIP_DECAY, CLIP_FLOOR_PERCENT, CLIP_SIGMA
 from forex_assets.forecasting.garch.kept import KeptFits, current, using
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice
 
 MODELS = [ModelChoice("random_walk"), ModelChoice("gjr_t")]
@@ -124,7 +124,7 @@ DAY = """
 import sys
 import numpy as np
 from forex_assets.clock import calendar_for
-from forex_assets.forecasting.contract import PriceHistory
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.forecast import make_forecast
 from forex_assets.forecasting.garch.kept import KeptFits, using
 from forex_assets.forecasting.registry import ModelChoice

@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forex_assets.arrays import Ints
 from forex_assets.clock import as_of_instants, calendar_for
 from forex_assets.errors import DataError
 from forex_assets.forecasting.backtest import Backtest, backtest
 from forex_assets.forecasting.calibration import learn
-from forex_assets.forecasting.contract import Ints, OriginRandom, Origins, PriceHistory, QuantilePaths
+from forex_assets.forecasting.contract import OriginRandom, QuantilePaths
 from forex_assets.forecasting.forecast import make_forecast
 from forex_assets.forecasting.models.random_walk import RandomWalk
+from forex_assets.forecasting.origins import Origins
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import bulk_model_names
 from forex_assets_tests.forecasting.conftest import history_of
 

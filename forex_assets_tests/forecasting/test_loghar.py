@@ -13,9 +13,11 @@ import pytest
 from forex_assets.clock import as_of_instants, calendar_for
 from forex_assets.errors import DataError, SourceError, ValidationError
 from forex_assets.forecasting.backtest import run_backtest
-from forex_assets.forecasting.contract import DriverHistory, OriginRandom, PriceHistory, make_origins
+from forex_assets.forecasting.contract import OriginRandom
+from forex_assets.forecasting.drivers import DriverHistory
 from forex_assets.forecasting.forecast import make_forecast
 from forex_assets.forecasting.models import loghar
+from forex_assets.forecasting.origins import make_origins
 from forex_assets.forecasting.panel import artefacts, build
 from forex_assets.forecasting.panel.artefacts import PLAIN, TABLES, VIX, PanelFit, using
 from forex_assets.forecasting.panel.features import (
@@ -28,6 +30,7 @@ from forex_assets.forecasting.panel.features import (
 )
 from forex_assets.forecasting.panel.fit import PanelConfig, fit_panel
 from forex_assets.forecasting.panel.index import index_drivers, panel_index
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice, get_model, resolve_parameters
 from forex_assets.levels import QUANTILE_COLUMNS, QUANTILE_LEVELS
 from forex_assets_tests.forecasting.conftest import history_of

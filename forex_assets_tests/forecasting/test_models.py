@@ -10,16 +10,11 @@ from hypothesis import strategies as st
 
 from forex_assets.errors import DataError, ValidationError
 from forex_assets.forecasting.backtest import run_backtest
-from forex_assets.forecasting.contract import (
-    OriginRandom,
-    Parameter,
-    PriceHistory,
-    QuantilePaths,
-    check_paths,
-    make_origins,
-)
+from forex_assets.forecasting.contract import OriginRandom, Parameter, QuantilePaths, check_paths
 from forex_assets.forecasting.ensemble.members import MEMBERS
 from forex_assets.forecasting.forecast import make_forecast
+from forex_assets.forecasting.origins import make_origins
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import (
     ModelChoice,
     bulk_model_names,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from forex_assets.errors import ConfigError
-from forex_assets.forecasting.contract import PriceHistory
 from forex_assets.forecasting.forecast import make_forecast
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.settings.platform import month_days
 from forex_assets.simulation.worlds import random_walk_world
 

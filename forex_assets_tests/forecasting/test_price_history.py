@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from forex_assets.clock import as_of_instants, calendar_for, santiago_dates
 from forex_assets.errors import DataError, ValidationError
-from forex_assets.forecasting.contract import PriceHistory, make_origins
+from forex_assets.forecasting.origins import make_origins
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.simulation.worlds import random_walk_world
 from forex_assets_tests.forecasting.conftest import history_of
 

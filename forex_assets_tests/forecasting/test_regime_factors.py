@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forex_assets.forecasting.contract import PriceHistory
 from forex_assets.forecasting.ensemble.calibration import CalibrationConfig
 from forex_assets.forecasting.forecast import make_forecast
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.regime_factors import PREFIX, RegimeFactors, in_use, learn_by_regime
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.schemas import FORECAST, INTERVAL_CALIBRATION

@@ -14,8 +14,8 @@ from forex_assets.errors import ConfigError, DataError, ValidationError
 from forex_assets.evaluation.outcomes import outcomes
 from forex_assets.forecasting import registry
 from forex_assets.forecasting.backtest import run_backtest
-from forex_assets.forecasting.contract import PriceHistory
 from forex_assets.forecasting.forecast import make_forecast
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice, get_model, model_names
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.simulation.worlds import random_walk_world

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from forex_assets.errors import DataError, ValidationError
 from forex_assets.forecasting.backtest import run_backtest
-from forex_assets.forecasting.contract import PriceHistory
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice, get_model, resolve_parameters
 from forex_assets.lifecycle.search import space as spaces
 from forex_assets.lifecycle.search.engines import Problem, SearchStoppedError, Trial, run_engine

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from forex_assets.forecasting.contract import PriceHistory
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice
 from forex_assets.lifecycle.search.engines import Found, Problem, SearchStoppedError, Trial, run_engine
 from forex_assets.lifecycle.search.space import key_of, space_of

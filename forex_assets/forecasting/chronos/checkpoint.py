@@ -21,9 +21,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from forex_assets.arrays import Dates
 from forex_assets.errors import ConfigError, DataError, ForexError, SourceError, ValidationError
 from forex_assets.forecasting.chronos.card import Card, weights_hash
-from forex_assets.forecasting.contract import Dates
 
 Family = Literal["t5", "bolt", "chronos2"]
 Precision = Literal["float64", "float32", "bfloat16"]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from forex_assets.arrays import Dates, Floats
 from forex_assets.errors import DataError, ValidationError
-from forex_assets.forecasting.contract import GROSS_MOVE_LOG, Dates, Floats, PriceHistory
+from forex_assets.forecasting.price_history import GROSS_MOVE_LOG, PriceHistory
 
 VALUE_COLUMNS = ("value", "close")
 MIN_RETURNS = 250

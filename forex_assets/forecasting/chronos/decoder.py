@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from forex_assets.arrays import Floats
 from forex_assets.errors import DataError
-from forex_assets.forecasting.contract import Floats
 
 
 @dataclass

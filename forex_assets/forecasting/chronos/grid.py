@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from forex_assets.arrays import Floats, Ints
 from forex_assets.errors import DataError, ValidationError
 from forex_assets.evaluation.scores import crps_from_quantiles
 from forex_assets.forecasting.chronos.checkpoint import Checkpoint
 from forex_assets.forecasting.chronos.decoder import Sampling, T5Sampler, pad_left
-from forex_assets.forecasting.contract import Floats, Ints, OriginRandom, Origins, PriceHistory
+from forex_assets.forecasting.contract import OriginRandom
+from forex_assets.forecasting.origins import Origins
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.levels import QUANTILE_LEVELS
 
 if TYPE_CHECKING:

@@ -16,10 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from forex_assets.arrays import Floats
 from forex_assets.errors import DataError
 from forex_assets.evaluation.scores import crps_from_quantiles
 from forex_assets.forecasting.chronos.checkpoint import MODEL_OF, Checkpoint, load, using_loaded
-from forex_assets.forecasting.contract import Floats, OriginRandom, Origins, PriceHistory, make_origins
+from forex_assets.forecasting.contract import OriginRandom
+from forex_assets.forecasting.origins import Origins, make_origins
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import get_model, model_names, resolve_parameters
 
 HORIZON_DAYS = 15

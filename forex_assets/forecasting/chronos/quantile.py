@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from forex_assets.arrays import Floats
 from forex_assets.errors import DataError
 from forex_assets.forecasting.chronos.decoder import pad_left
-from forex_assets.forecasting.contract import Floats
 from forex_assets.levels import MEDIAN_INDEX, QUANTILE_LEVELS
 
 MIN_BLOCKS = 8

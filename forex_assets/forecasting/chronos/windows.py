@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forex_assets.arrays import Floats, Ints
 from forex_assets.errors import DataError
 from forex_assets.forecasting.chronos.data import TrainingData
 from forex_assets.forecasting.chronos.quantile import MIN_BLOCKS
-from forex_assets.forecasting.contract import Floats, Ints
 
 LONGEST_BLOCK = 75
 """Values in a tenor of 90 calendar days when the last value is ten business days old."""

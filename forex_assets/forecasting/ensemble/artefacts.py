@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from forex_assets.arrays import Dates, Floats
 from forex_assets.errors import DataError
-from forex_assets.forecasting.contract import Dates, Floats
 from forex_assets.forecasting.panel.artefacts import EMBEDDED_DIR, PLAIN
 from forex_assets.forecasting.panel.shipped import InForce, read_tables, write_tables
 from forex_assets.schemas import Table

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forex_assets.arrays import Dates, Floats, Ints
 from forex_assets.forecasting.calibration import grid_factors, standardise
-from forex_assets.forecasting.contract import Dates, Floats, Ints
 from forex_assets.levels import QUANTILE_LEVELS
 
 ALL = "all"

@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from forex_assets.forecasting.contract import Dates, Origins
+from forex_assets.arrays import Dates
+from forex_assets.forecasting.origins import Origins
 from forex_assets.forecasting.volatility import session_variance
 
 ANY_PAIR = "any"

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from forex_assets.arrays import Dates, Day, Floats, Ints, as_day
 from forex_assets.errors import DataError
 from forex_assets.forecasting.carry import log_carry
-from forex_assets.forecasting.contract import Dates, Day, Floats, Ints, PriceHistory, as_day, make_origins
 from forex_assets.forecasting.ensemble.artefacts import CORRECTIONS, WEIGHTS, EnsembleFit
 from forex_assets.forecasting.ensemble.calibration import (
     CalibrationConfig,
@@ -36,9 +36,11 @@ from forex_assets.forecasting.ensemble.members import (
     told,
 )
 from forex_assets.forecasting.ensemble.weights import WeightConfig, admitted, best_mean, crps, shrunk
+from forex_assets.forecasting.origins import make_origins
 from forex_assets.forecasting.panel.artefacts import PLAIN, VARIANTS
 from forex_assets.forecasting.panel.features import NOMINAL_STEPS, Market
 from forex_assets.forecasting.prediction import Predictor, min_history
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import YARDSTICK, ModelChoice
 from forex_assets.levels import QUANTILE_LEVELS
 

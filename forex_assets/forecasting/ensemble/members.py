@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from forex_assets.arrays import Floats
 from forex_assets.errors import ForexError
-from forex_assets.forecasting.contract import Floats, QuantilePaths
+from forex_assets.forecasting.contract import QuantilePaths
 from forex_assets.forecasting.panel.artefacts import PLAIN, VIX
 from forex_assets.forecasting.registry import get_model
 

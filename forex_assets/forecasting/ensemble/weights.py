@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forex_assets.forecasting.contract import Floats
+from forex_assets.arrays import Floats
 from forex_assets.levels import QUANTILE_LEVELS
 
 LEVELS: Floats = np.array(QUANTILE_LEVELS)

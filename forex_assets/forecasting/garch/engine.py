@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from forex_assets.forecasting.contract import Floats, Ints, KnownSeries, OriginRandom
+from forex_assets.arrays import Floats, Ints
+from forex_assets.forecasting.contract import OriginRandom
 from forex_assets.forecasting.garch import EGARCH, kept, recursion
 from forex_assets.forecasting.garch.recursion import PARAMETERS, fitting
 from forex_assets.forecasting.models._common import LEVELS
 from forex_assets.forecasting.models.rw_blend import shape_scores
+from forex_assets.forecasting.price_history import KnownSeries
 from forex_assets.forecasting.volatility import horizon_variance_factor
 from forex_assets.levels import MEDIAN_INDEX
 from forex_assets.provenance import content_hash

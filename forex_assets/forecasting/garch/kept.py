@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from forex_assets.forecasting.contract import Floats
+from forex_assets.arrays import Floats
 from forex_assets.forecasting.panel.shipped import InForce
 from forex_assets.provenance import content_hash
 from forex_assets.store.files import write_file

@@ -6,8 +6,8 @@ import warnings
 
 import numpy as np
 
+from forex_assets.arrays import Floats
 from forex_assets.errors import DataError
-from forex_assets.forecasting.contract import Floats
 from forex_assets.forecasting.garch import EGARCH, GARCH, GJR, kernels
 
 

@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from forex_assets.forecasting.contract import Floats, Ints, KnownSeries, Origins, QuantilePaths
+from forex_assets.arrays import Floats, Ints
+from forex_assets.forecasting.contract import QuantilePaths
+from forex_assets.forecasting.origins import Origins
+from forex_assets.forecasting.price_history import KnownSeries
 from forex_assets.levels import QUANTILE_LEVELS
 
 LEVELS: Floats = np.array(QUANTILE_LEVELS)

@@ -15,17 +15,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from forex_assets.arrays import Floats, Ints
 from forex_assets.errors import DataError
-from forex_assets.forecasting.contract import (
-    Floats,
-    Ints,
-    KnownSeries,
-    OriginRandom,
-    Origins,
-    PriceHistory,
-    QuantilePaths,
-    aligned_driver,
-)
+from forex_assets.forecasting.contract import OriginRandom, QuantilePaths
+from forex_assets.forecasting.drivers import aligned_driver
+from forex_assets.forecasting.origins import Origins
+from forex_assets.forecasting.price_history import KnownSeries, PriceHistory
 from forex_assets.levels import QUANTILE_LEVELS
 
 GAUSSIAN: Floats = np.array([NormalDist().inv_cdf(level) for level in QUANTILE_LEVELS])

@@ -13,19 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from forex_assets.arrays import Floats, Ints
 from forex_assets.errors import ValidationError
-from forex_assets.forecasting.contract import (
-    MIN_VALUES,
-    Capabilities,
-    Floats,
-    Ints,
-    OriginRandom,
-    Origins,
-    Parameter,
-    PriceHistory,
-    QuantilePaths,
-)
+from forex_assets.forecasting.contract import Capabilities, OriginRandom, Parameter, QuantilePaths
 from forex_assets.forecasting.garch.engine import MIN_VALUES_TO_FIT
+from forex_assets.forecasting.origins import MIN_VALUES, Origins
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.levels import QUANTILE_LEVELS
 
 BASES = ("rw_blend", "rw_empirical", "rw_ewma", "garch_t", "gjr_t", "loghar")

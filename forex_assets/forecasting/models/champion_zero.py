@@ -7,16 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from forex_assets.forecasting.contract import (
-    Capabilities,
-    Ints,
-    OriginRandom,
-    Origins,
-    PriceHistory,
-    QuantilePaths,
-)
+from forex_assets.arrays import Ints
+from forex_assets.forecasting.contract import Capabilities, OriginRandom, QuantilePaths
 from forex_assets.forecasting.models.rw_blend import RandomWalkBlend
 from forex_assets.forecasting.models.rw_empirical import RandomWalkEmpirical
+from forex_assets.forecasting.origins import Origins
+from forex_assets.forecasting.price_history import PriceHistory
 
 
 class ChampionZero:

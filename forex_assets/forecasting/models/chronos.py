@@ -12,19 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from forex_assets.arrays import Floats, Ints
 from forex_assets.errors import DataError, ValidationError
-from forex_assets.forecasting.contract import (
-    Capabilities,
-    Floats,
-    Ints,
-    KnownSeries,
-    OriginRandom,
-    Origins,
-    Parameter,
-    PriceHistory,
-    QuantilePaths,
-    aligned_driver,
-)
+from forex_assets.forecasting.contract import Capabilities, OriginRandom, Parameter, QuantilePaths
+from forex_assets.forecasting.drivers import aligned_driver
+from forex_assets.forecasting.origins import Origins
+from forex_assets.forecasting.price_history import KnownSeries, PriceHistory
 from forex_assets.levels import QUANTILE_LEVELS
 
 COVARIATES = ("copper_comex", "dxy", "vix")

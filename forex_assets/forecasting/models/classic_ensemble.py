@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from forex_assets.forecasting.contract import Capabilities, Floats, Ints, Origins, Parameter
+from forex_assets.arrays import Floats, Ints
+from forex_assets.forecasting.contract import Capabilities, Parameter
 from forex_assets.forecasting.garch import GARCH
 from forex_assets.forecasting.garch.engine import GarchEngine
 from forex_assets.forecasting.models._refitted import Refitted, View
 from forex_assets.forecasting.models.arima import Arma, arma_path, choose_arma
 from forex_assets.forecasting.models.var import VarFit, driver_changes, fit_var, var_path
+from forex_assets.forecasting.origins import Origins
 
 MEMBERS = ("arima_garch", "var", "random_forest")
 RMSE_WINDOW = 30

@@ -8,29 +8,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Floats, Ints
 from forex_assets.errors import ConfigError, DataError, ValidationError
 from forex_assets.forecasting.calibration import apply
 from forex_assets.forecasting.carry import log_carry, rate_series
-from forex_assets.forecasting.contract import (
-    Capabilities,
-    Floats,
-    Ints,
-    OriginRandom,
-    Origins,
-    Parameter,
-    PriceHistory,
-    QuantilePaths,
-)
+from forex_assets.forecasting.contract import Capabilities, OriginRandom, Parameter, QuantilePaths
 from forex_assets.forecasting.ensemble.artefacts import EnsembleFit, current
 from forex_assets.forecasting.ensemble.conditions import conditions_at
 from forex_assets.forecasting.ensemble.members import MEMBER_FAILURES, MEMBERS, on_carry, prior_shares, told
 from forex_assets.forecasting.ensemble.weights import admitted
 from forex_assets.forecasting.models.loghar import variants
 from forex_assets.forecasting.models.rw_empirical import RandomWalkEmpirical
+from forex_assets.forecasting.origins import Origins
 from forex_assets.forecasting.panel.artefacts import PLAIN, between_tenors
 from forex_assets.forecasting.panel.artefacts import current as current_panel
 from forex_assets.forecasting.panel.features import INDEX_FEATURES, NOMINAL_STEPS, VIX_SERIES, Market
 from forex_assets.forecasting.prediction import Composition, Predictor, needed_history
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice, get_model
 
 #: Failures that no other origin could help with: these are not tried again origin by origin.

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from forex_assets.forecasting.contract import Capabilities, Floats, Ints, Origins, Parameter
+from forex_assets.arrays import Floats, Ints
+from forex_assets.forecasting.contract import Capabilities, Parameter
 from forex_assets.forecasting.models._refitted import Refitted, View
+from forex_assets.forecasting.origins import Origins
 
 FORMS: tuple[tuple[str | None, bool], ...] = ((None, False), ("add", False), ("add", True))
 PERCENT = 100.0

@@ -7,17 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from forex_assets.forecasting.contract import (
-    Capabilities,
-    Ints,
-    OriginRandom,
-    Origins,
-    Parameter,
-    PriceHistory,
-    QuantilePaths,
-)
+from forex_assets.arrays import Ints
+from forex_assets.forecasting.contract import Capabilities, OriginRandom, Parameter, QuantilePaths
 from forex_assets.forecasting.garch import EGARCH, GARCH, GJR
 from forex_assets.forecasting.garch.engine import MIN_VALUES_TO_FIT, GarchEngine
+from forex_assets.forecasting.origins import Origins
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.levels import QUANTILE_LEVELS
 
 _PARAMETERS = {

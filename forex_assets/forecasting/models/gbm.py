@@ -12,19 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from forex_assets.arrays import Floats, Ints
 from forex_assets.errors import DataError
-from forex_assets.forecasting.contract import (
-    Capabilities,
-    Floats,
-    Ints,
-    OriginRandom,
-    Origins,
-    Parameter,
-    PriceHistory,
-    QuantilePaths,
-)
+from forex_assets.forecasting.contract import Capabilities, OriginRandom, Parameter, QuantilePaths
 from forex_assets.forecasting.features import FEATURES, build_features
 from forex_assets.forecasting.models._refitted import View, fit_ends
+from forex_assets.forecasting.origins import Origins
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.volatility import YARDSTICK_WINDOW, blended_sigma
 from forex_assets.levels import MEDIAN_INDEX, QUANTILE_LEVELS
 

@@ -7,19 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from forex_assets.arrays import Dates, Floats, Ints
 from forex_assets.forecasting.carry import log_carry
-from forex_assets.forecasting.contract import (
-    Capabilities,
-    Dates,
-    Floats,
-    Ints,
-    KnownSeries,
-    OriginRandom,
-    Origins,
-    Parameter,
-    PriceHistory,
-    QuantilePaths,
-)
+from forex_assets.forecasting.contract import Capabilities, OriginRandom, Parameter, QuantilePaths
+from forex_assets.forecasting.origins import Origins
 from forex_assets.forecasting.panel.artefacts import PLAIN, VIX, PanelFit, between_tenors, current
 from forex_assets.forecasting.panel.features import (
     INDEX_FEATURES,
@@ -32,6 +23,7 @@ from forex_assets.forecasting.panel.features import (
     base_variances,
     own_features,
 )
+from forex_assets.forecasting.price_history import KnownSeries, PriceHistory
 from forex_assets.levels import QUANTILE_LEVELS
 
 

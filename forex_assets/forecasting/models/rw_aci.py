@@ -7,19 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from forex_assets.forecasting.contract import (
-    Capabilities,
-    Floats,
-    Ints,
-    KnownSeries,
-    OriginRandom,
-    Origins,
-    Parameter,
-    PriceHistory,
-    QuantilePaths,
-)
+from forex_assets.arrays import Floats, Ints
+from forex_assets.forecasting.contract import Capabilities, OriginRandom, Parameter, QuantilePaths
 from forex_assets.forecasting.models._common import LEVELS, predict_from_log_quantiles
 from forex_assets.forecasting.models.random_walk import interval_scores
+from forex_assets.forecasting.origins import Origins
+from forex_assets.forecasting.price_history import KnownSeries, PriceHistory
 from forex_assets.forecasting.volatility import YARDSTICK_WINDOW, rolling_std
 from forex_assets.levels import MEDIAN_INDEX
 

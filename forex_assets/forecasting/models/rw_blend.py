@@ -8,17 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from forex_assets.forecasting.contract import (
-    Capabilities,
-    Floats,
-    Ints,
-    KnownSeries,
-    OriginRandom,
-    Origins,
-    PriceHistory,
-    QuantilePaths,
-)
+from forex_assets.arrays import Floats, Ints
+from forex_assets.forecasting.contract import Capabilities, OriginRandom, QuantilePaths
 from forex_assets.forecasting.models._common import T8_UPPER_SCORES, predict_from_log_quantiles, symmetric_scores
+from forex_assets.forecasting.origins import Origins
+from forex_assets.forecasting.price_history import KnownSeries, PriceHistory
 from forex_assets.forecasting.volatility import YARDSTICK_WINDOW, blended_sigma, horizon_variance_factor
 
 SHAPE_DEGREES_OF_FREEDOM = 8.0

@@ -7,16 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from forex_assets.forecasting.contract import (
-    Capabilities,
-    Ints,
-    OriginRandom,
-    Origins,
-    Parameter,
-    PriceHistory,
-    QuantilePaths,
-)
+from forex_assets.arrays import Ints
+from forex_assets.forecasting.contract import Capabilities, OriginRandom, Parameter, QuantilePaths
 from forex_assets.forecasting.models.random_walk import interval_scores
+from forex_assets.forecasting.origins import Origins
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.volatility import YARDSTICK_WINDOW, rolling_std
 from forex_assets.levels import QUANTILE_LEVELS
 

@@ -7,19 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from forex_assets.forecasting.contract import (
-    Capabilities,
-    Floats,
-    Ints,
-    KnownSeries,
-    OriginRandom,
-    Origins,
-    Parameter,
-    PriceHistory,
-    QuantilePaths,
-)
+from forex_assets.arrays import Floats, Ints
+from forex_assets.forecasting.contract import Capabilities, OriginRandom, Parameter, QuantilePaths
 from forex_assets.forecasting.models._common import predict_from_log_quantiles
 from forex_assets.forecasting.models.rw_blend import shape_scores
+from forex_assets.forecasting.origins import Origins
+from forex_assets.forecasting.price_history import KnownSeries, PriceHistory
 from forex_assets.forecasting.volatility import YARDSTICK_WINDOW, ewma_variance, horizon_variance_factor
 
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from forex_assets.arrays import Floats, Ints
 from forex_assets.errors import DataError
-from forex_assets.forecasting.contract import Capabilities, Floats, Ints, Origins, Parameter
+from forex_assets.forecasting.contract import Capabilities, Parameter
 from forex_assets.forecasting.models._refitted import Refitted, View
+from forex_assets.forecasting.origins import Origins
 
 COPPER = ("copper_comex", "copper_lme")
 DIFFERENTIAL = ("tpm", "fed_funds")

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats, Ints
 from forex_assets.errors import DataError
-from forex_assets.forecasting.contract import Dates, Floats, Ints
 from forex_assets.forecasting.models.rw_blend import shape_scores
 from forex_assets.forecasting.panel.features import MARKET_FEATURES, NOMINAL_STEPS, OWN_FEATURES
 from forex_assets.forecasting.panel.shipped import InForce, read_tables, write_tables

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from forex_assets.clock import calendar_for
-from forex_assets.forecasting.contract import DriverHistory, PriceHistory
+from forex_assets.forecasting.drivers import DriverHistory
 from forex_assets.forecasting.ensemble.artefacts import EnsembleFit
 from forex_assets.forecasting.ensemble.conditions import scheduled_events
 from forex_assets.forecasting.ensemble.learn import EnsembleConfig, learn_ensemble
@@ -22,6 +22,7 @@ from forex_assets.forecasting.panel.features import VIX_SERIES, Driver
 from forex_assets.forecasting.panel.fit import PanelConfig, fit_panel
 from forex_assets.forecasting.panel.index import panel_index
 from forex_assets.forecasting.panel.prices import panel_histories, rate_drivers
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.market.publication import available_at
 from forex_assets.settings import load_settings
 

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats, Ints
 from forex_assets.clock import as_of_instants
-from forex_assets.forecasting.contract import Dates, DriverHistory, Floats, Ints, KnownSeries, PriceHistory
+from forex_assets.forecasting.drivers import DriverHistory
 from forex_assets.forecasting.garch import GJR
 from forex_assets.forecasting.garch.engine import MIN_VALUES_TO_FIT, GarchEngine
+from forex_assets.forecasting.price_history import KnownSeries, PriceHistory
 from forex_assets.forecasting.volatility import horizon_variance_factor, ratio_of_five
 
 NOMINAL_STEPS = (5, 11, 21, 63)

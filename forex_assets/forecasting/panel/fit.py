@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Day, Floats, Ints, as_day
 from forex_assets.clock import as_of_instants, santiago_dates
 from forex_assets.errors import DataError
-from forex_assets.forecasting.contract import Dates, Day, Floats, Ints, KnownSeries, PriceHistory, as_day
 from forex_assets.forecasting.panel.artefacts import (
     COEFFICIENTS,
     FACTORS,
@@ -42,6 +42,7 @@ from forex_assets.forecasting.panel.features import (
     realised_variance,
 )
 from forex_assets.forecasting.panel.index import index_drivers
+from forex_assets.forecasting.price_history import KnownSeries, PriceHistory
 from forex_assets.levels import MEDIAN_INDEX, QUANTILE_COLUMNS, QUANTILE_LEVELS
 
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from forex_assets.arrays import Dates, Floats, Instants
 from forex_assets.clock import as_of_instants, calendar_for, santiago_dates
-from forex_assets.forecasting.contract import Dates, DriverHistory, Floats, Instants, KnownSeries, PriceHistory
+from forex_assets.forecasting.drivers import DriverHistory
 from forex_assets.forecasting.panel.features import (
     INDEX_COLUMNS,
     INDEX_FEATURES,
@@ -21,6 +22,7 @@ from forex_assets.forecasting.panel.features import (
     base_variances,
     own_features,
 )
+from forex_assets.forecasting.price_history import KnownSeries, PriceHistory
 
 MIN_PAIRS = 3
 """Fewer pairs that speak on a day are no panel."""

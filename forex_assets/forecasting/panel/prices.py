@@ -8,7 +8,8 @@ import numpy as np
 
 from forex_assets.clock import calendar_for
 from forex_assets.forecasting.carry import POLICY_RATES
-from forex_assets.forecasting.contract import DriverHistory, PriceHistory
+from forex_assets.forecasting.drivers import DriverHistory
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.market.contract import FetchRequest
 from forex_assets.market.publication import available_at
 from forex_assets.market.sources.ecb import EcbSource

@@ -10,20 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from forex_assets.arrays import Dates, Floats, as_day
 from forex_assets.errors import DataError
 from forex_assets.evaluation.scores import score_rows
 from forex_assets.forecasting.backtest import backtest
-from forex_assets.forecasting.contract import (
-    Dates,
-    Floats,
-    OriginRandom,
-    Origins,
-    PriceHistory,
-    QuantilePaths,
-    as_day,
-    make_origins,
-)
+from forex_assets.forecasting.contract import OriginRandom, QuantilePaths
 from forex_assets.forecasting.models import blend
+from forex_assets.forecasting.origins import Origins, make_origins
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import YARDSTICK, ModelChoice, get_model, resolve_parameters
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.lifecycle.canonical import digest

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import as_day
 from forex_assets.errors import DataError
-from forex_assets.forecasting.contract import as_day
 
 Rows = npt.NDArray[np.bool_]
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forex_assets.forecasting.contract import OriginRandom, make_origins
+from forex_assets.forecasting.contract import OriginRandom
+from forex_assets.forecasting.origins import make_origins
 from forex_assets.forecasting.registry import ModelChoice, get_model, resolve_parameters
 from forex_assets.levels import QUANTILE_LEVELS
 from forex_assets.lifecycle.search.objective import Losses, score_losses

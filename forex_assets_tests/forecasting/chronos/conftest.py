@@ -10,7 +10,7 @@ import pytest
 
 from forex_assets.clock import calendar_for
 from forex_assets.forecasting.chronos.data import TrainingData, of_histories
-from forex_assets.forecasting.contract import PriceHistory
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets_tests.forecasting.conftest import history_of
 
 CUTOFF = dt.date(2021, 12, 31)

@@ -14,7 +14,8 @@ from forex_assets.forecasting.backtest import run_backtest
 from forex_assets.forecasting.chronos import checkpoint as module
 from forex_assets.forecasting.chronos.card import Card
 from forex_assets.forecasting.chronos.checkpoint import configured, expand, load, resolve, using
-from forex_assets.forecasting.contract import PriceHistory, make_origins
+from forex_assets.forecasting.origins import make_origins
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import get_model, resolve_parameters
 from forex_assets_tests.forecasting.chronos.conftest import CUTOFF
 

@@ -10,7 +10,7 @@ import pytest
 
 from forex_assets.errors import DataError
 from forex_assets.forecasting.chronos.checkpoint import using
-from forex_assets.forecasting.contract import PriceHistory
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice
 from forex_assets.lifecycle.gate import decide_gate
 from forex_assets.lifecycle.search.engines import Problem, run_engine

@@ -11,7 +11,8 @@ from forex_assets.errors import DataError, ValidationError
 from forex_assets.forecasting.chronos.checkpoint import load
 from forex_assets.forecasting.chronos.grid import GridPoint, classic_grid, evaluate_grid
 from forex_assets.forecasting.chronos.optimise import Budgets, optimise
-from forex_assets.forecasting.contract import PriceHistory, make_origins
+from forex_assets.forecasting.origins import make_origins
+from forex_assets.forecasting.price_history import PriceHistory
 
 
 @pytest.mark.capability("A09", "A10")

@@ -13,16 +13,12 @@ from forex_assets.forecasting.backtest import run_backtest
 from forex_assets.forecasting.chronos.checkpoint import load, using
 from forex_assets.forecasting.chronos.decoder import Sampling, T5Sampler, pad_left
 from forex_assets.forecasting.chronos.quantile import at_stored_levels, block_returns, bolt_quantiles
-from forex_assets.forecasting.contract import (
-    DriverHistory,
-    OriginRandom,
-    PriceHistory,
-    QuantilePaths,
-    check_paths,
-    make_origins,
-)
+from forex_assets.forecasting.contract import OriginRandom, QuantilePaths, check_paths
+from forex_assets.forecasting.drivers import DriverHistory
 from forex_assets.forecasting.forecast import make_forecast
 from forex_assets.forecasting.models.chronos import covariates_of, samples_for
+from forex_assets.forecasting.origins import make_origins
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.forecasting.registry import ModelChoice, get_model, resolve_parameters
 from forex_assets.levels import QUANTILE_COLUMNS, QUANTILE_LEVELS
 

@@ -20,7 +20,7 @@ from forex_assets.forecasting.chronos.checkpoint import load, using
 from forex_assets.forecasting.chronos.data import Series, TrainingData, folder_data, of_histories
 from forex_assets.forecasting.chronos.train import Progress, TrainOptions, train
 from forex_assets.forecasting.chronos.windows import Windows
-from forex_assets.forecasting.contract import PriceHistory
+from forex_assets.forecasting.price_history import PriceHistory
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets_tests.forecasting.chronos.conftest import CUTOFF
 
