@@ -23,7 +23,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forex_assets.schemas import BARS, FORECAST, Table
-from forex_assets.store.slices import SliceStore, SliceWrite
+from forex_assets.store.slice_file import SliceWrite
+from forex_assets.store.slices import SliceStore
 from forex_assets.store.warehouse import publish
 
 HISTORY_ROWS = 6_300

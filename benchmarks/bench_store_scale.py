@@ -23,7 +23,8 @@ import pandas as pd
 from forex_assets.errors import StoreError
 from forex_assets.schemas import FORECAST
 from forex_assets.store.files import make_folder
-from forex_assets.store.slices import SliceStore, SliceWrite
+from forex_assets.store.slice_file import SliceWrite
+from forex_assets.store.slices import SliceStore
 from forex_assets.store.warehouse import publish
 
 WRITERS, ROUNDS, READERS = 8, 200, 2

@@ -112,7 +112,8 @@ def damaged_slices(pipeline: Pipeline, pair_id: str, day: str) -> list[str]:
     found = []
     for table, key in keys:
         if pipeline.store.exists(table, pair_id, key):
-            found += [item.problem for item in pipeline.store.scan(table, pair_id, [key]) if item.info is None]
+            (batch,) = pipeline.store.scan(table, pair_id, [key])
+            found += [item.problem for item in batch.slices if item.info is None]
     return [problem for problem in found if problem is not None]
 
 

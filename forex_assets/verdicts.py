@@ -15,7 +15,7 @@ import pandas as pd
 
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.schemas import Table
-from forex_assets.store.slices import Verdict
+from forex_assets.store.slice_file import Verdict
 
 State = Literal["good", "bad", "unknown"]
 

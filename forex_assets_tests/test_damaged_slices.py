@@ -15,7 +15,7 @@ from forex_assets.errors import UnusableSliceError
 from forex_assets.forecast_view import forecast_of
 from forex_assets.pipeline import DamagedSliceWarning, Pipeline, day_key
 from forex_assets.settings import load_settings
-from forex_assets.store.slices import Verdict
+from forex_assets.store.slice_file import Verdict
 from forex_assets.summary import pair_summary
 from forex_assets_tests.cli.conftest import forex  # noqa: F401
 from forex_assets_tests.store.frames import filled

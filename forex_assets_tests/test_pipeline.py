@@ -15,7 +15,8 @@ from forex_assets import schemas
 from forex_assets.errors import DataError, StoreError, UnusableSliceError
 from forex_assets.market.asof import bars_as_of, data_hash
 from forex_assets.pipeline import PROVENANCE, LazyFrames, Pipeline, day_key, observations_hash
-from forex_assets.store.slices import SliceStore, Verdict
+from forex_assets.store.slice_file import Verdict
+from forex_assets.store.slices import SliceStore
 from forex_assets_tests.defs.world import PAIR, settings_of, small_config
 
 NOW = pd.Timestamp("2025-06-14 12:00", tz="UTC")

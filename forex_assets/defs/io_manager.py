@@ -10,7 +10,8 @@ import dagster as dg
 
 from forex_assets.defs.partitions import store_key
 from forex_assets.schemas import TABLES, Table
-from forex_assets.store.slices import SliceStore, SliceWrite
+from forex_assets.store.slice_file import SliceWrite
+from forex_assets.store.slices import SliceStore
 from forex_assets.verdicts import judge_slice
 
 if TYPE_CHECKING:

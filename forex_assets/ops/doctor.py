@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from forex_assets.market.contract import Source
-    from forex_assets.store.slices import SliceInfo, SliceStore
+    from forex_assets.store.slice_file import SliceInfo
+    from forex_assets.store.slices import SliceStore
 
 State = Literal["ok", "warn", "fail", "unknown"]
 

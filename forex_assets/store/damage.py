@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from forex_assets.schemas import TABLES, Table
 from forex_assets.store.files import TEMPORARY_SUFFIX
-from forex_assets.store.slices import ASIDE, Key, SliceStore
+from forex_assets.store.slice_file import Key
+from forex_assets.store.slice_names import ASIDE
+from forex_assets.store.slices import SliceStore
 
 #: A slice may be stamped this far ahead of the clock before the clock is said to have stepped back.
 CLOCK_TOLERANCE = dt.timedelta(minutes=5)
@@ -70,7 +72,7 @@ def inspect_store(
     whole, damaged, ahead, slices = 0, [], [], set()
     for pair in store.pairs() if pairs is None else pairs:
         for table in tables.values():
-            for item in store.scan(table, pair):
+            for item in (item for batch in store.scan(table, pair) for item in batch.slices):
                 name = store.name_of(table, pair, item.key)
                 slices.add(name)
                 if item.info is None:

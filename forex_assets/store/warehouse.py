@@ -21,7 +21,9 @@ from forex_assets.schemas import BARS, TABLES, Column, Kind, Table
 from forex_assets.schemas.panel import PANEL_FITS
 from forex_assets.store.files import TEMPORARY_SUFFIX, explain, make_folder, replace_file
 from forex_assets.store.locks import FileLock
-from forex_assets.store.slices import Key, ScannedSlice, SliceStore
+from forex_assets.store.reading import ScannedBatch, ScannedSlice
+from forex_assets.store.slice_file import Key
+from forex_assets.store.slices import SliceStore
 
 if TYPE_CHECKING:
     import duckdb
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 NEWEST_ONLY = frozenset({BARS.name, *(table.name for table in PANEL_FITS)})
 """Tables whose every slice repeats the whole history: only the newest slice of each pair is published."""
 
-_BATCH = 500
 #: Rows held at once: a few backtests are as many as thousands of forecasts.
 _BATCH_ROWS = 50_000
 _SQL_TYPES: dict[Kind, str] = {
@@ -144,19 +145,15 @@ def _fill(
     for table in tables:
         _create(connection, table)
         counts[table.name] = 0
-        batch: list[Any] = []
-        held = 0
+        held: list[Any] = []
         for pair in chosen:
-            for item in _slices_of(store, table, pair):
-                log.append(_log_row(table, pair, item))
-                if item.rows is not None and item.rows.num_rows:
-                    batch.append(item.rows)
-                    held += item.rows.num_rows
-                    counts[table.name] += item.rows.num_rows
-                if len(batch) >= _BATCH or held >= _BATCH_ROWS:
-                    _insert(connection, table, batch)
-                    held = 0
-        _insert(connection, table, batch)
+            for batch in _slices_of(store, table, pair):
+                log += [_log_row(table, pair, item) for item in batch.slices]
+                counts[table.name] += batch.rows.num_rows
+                held.append(batch.rows)
+                if sum(rows.num_rows for rows in held) >= _BATCH_ROWS:
+                    _insert(connection, table, held)
+        _insert(connection, table, held)
     _create(connection, SLICES)
     _insert(connection, SLICES, [_log_rows(log)])
     counts[SLICES.name] = len(log)
@@ -165,15 +162,15 @@ def _fill(
     return Published(path=target, rows=dict(counts), slices=len(log), excluded=excluded)
 
 
-def _slices_of(store: SliceStore, table: Table, pair: str) -> Iterable[ScannedSlice]:
+def _slices_of(store: SliceStore, table: Table, pair: str) -> Iterable[ScannedBatch]:
     if table.name not in NEWEST_ONLY:
         yield from store.scan(table, pair)
         return
     newest_first: list[Key] = sorted(store.keys(table, pair), reverse=True)
     for key in newest_first:  # a bad newest snapshot gives way to the one before it
-        item = next(iter(store.scan(table, pair, [key])))
-        yield item
-        if item.rows is not None:
+        batch = next(iter(store.scan(table, pair, [key])))
+        yield batch
+        if batch.slices[0].problem is None:
             return
 
 
@@ -192,17 +189,17 @@ def _create(connection: Any, table: Table) -> None:
     connection.execute("COMMIT")
 
 
-def _insert(connection: Any, table: Table, batch: list[Any]) -> None:
+def _insert(connection: Any, table: Table, held: list[Any]) -> None:
     import pyarrow as pa
 
-    if not batch:
+    if not held:
         return
-    connection.register("_batch", pa.concat_tables(batch).combine_chunks())
+    connection.register("_batch", pa.concat_tables(held).combine_chunks())
     names = ", ".join(_name(column.name) for column in table.columns)
     insert = f"INSERT INTO {_name(table.name)} SELECT {names} FROM _batch"  # noqa: S608  # nosec B608  # declared names
     connection.execute(insert)
     connection.unregister("_batch")
-    batch.clear()
+    held.clear()
 
 
 def _log_row(table: Table, pair: str, item: ScannedSlice) -> dict[str, Any]:
@@ -214,7 +211,7 @@ def _log_row(table: Table, pair: str, item: ScannedSlice) -> dict[str, Any]:
         "key": "/".join(item.key),
         "rows": None if info is None else info.rows,
         "verdict": "unreadable" if info is None else info.verdict.state,
-        "published": item.rows is not None,
+        "published": item.problem is None,
         "reasons": reasons or None,
         "path": item.path,
         "written_at": None if info is None else info.written_at,

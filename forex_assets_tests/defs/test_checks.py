@@ -17,7 +17,7 @@ from forex_assets.defs import jobs
 from forex_assets.defs.run import run_pair
 from forex_assets.desk import report_inputs
 from forex_assets.errors import DataError
-from forex_assets.store.slices import Key
+from forex_assets.store.slice_file import Key
 from forex_assets.summary import horizon_summary
 from forex_assets.verdicts import RULES, Rule, RuleResult, judge_slice
 from forex_assets_tests.defs.world import LAST_AS_OF, PAIR, World

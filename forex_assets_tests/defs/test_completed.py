@@ -16,7 +16,7 @@ from forex_assets import schemas
 from forex_assets.defs.completed import fingerprint, is_current, remember
 from forex_assets.pipeline import Pipeline
 from forex_assets.settings import load_settings
-from forex_assets.store.slices import Verdict
+from forex_assets.store.slice_file import Verdict
 
 DAY = dt.date(2025, 6, 13)
 NOW = pd.Timestamp("2025-06-14T00:00:00Z")

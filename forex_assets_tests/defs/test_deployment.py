@@ -117,7 +117,7 @@ def test_deployed_config_refuses_when_its_own_re_read_does_not_agree(world: Worl
         frame = pipeline.stamp(frame_of(report), config_hash="c" * 16, data_hash="d" * 16)
         pipeline.store.write(CANDIDATE_CONFIG, PAIR, ("7d",), frame)
     if fault == "bad slice":
-        from forex_assets.store.slices import Verdict
+        from forex_assets.store.slice_file import Verdict
 
         frame = pipeline.store.read(VALIDATION_REPORT, PAIR, [("7d",)])
         pipeline.store.write(VALIDATION_REPORT, PAIR, ("7d",), frame, verdict=Verdict("bad", ("planted",)))

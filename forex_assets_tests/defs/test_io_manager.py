@@ -15,7 +15,7 @@ from forex_assets import schemas
 from forex_assets.defs import jobs
 from forex_assets.defs.io_manager import SliceIOManager
 from forex_assets.errors import UnusableSliceError
-from forex_assets.store.slices import Verdict
+from forex_assets.store.slice_file import Verdict
 from forex_assets_tests.defs.world import PAIR, World
 
 FORECAST_JOB = jobs.job_name(PAIR, jobs.FORECAST)

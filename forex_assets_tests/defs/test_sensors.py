@@ -13,7 +13,7 @@ from forex_assets import schemas
 from forex_assets.defs import jobs
 from forex_assets.defs.sensors import MAX_ATTEMPTS
 from forex_assets.ops.alerts import Outbox
-from forex_assets.store.slices import Key, Verdict
+from forex_assets.store.slice_file import Key, Verdict
 from forex_assets_tests.defs.world import LAST_AS_OF, PAIR, World
 
 FORECAST_JOB = jobs.job_name(PAIR, jobs.FORECAST)

@@ -27,7 +27,8 @@ from forex_assets.ops.alerts import Alert, Outbox
 from forex_assets.ops.doctor import Finding, as_json, diagnose, exit_code, render
 from forex_assets.schemas import BARS, OBSERVATIONS
 from forex_assets.settings import Settings, load_settings
-from forex_assets.store.slices import SliceStore, Verdict
+from forex_assets.store.slice_file import Verdict
+from forex_assets.store.slices import SliceStore
 
 NOW = dt.datetime(2025, 6, 13, 23, 0, tzinfo=dt.UTC)  # a Friday, 19:00 in Santiago
 

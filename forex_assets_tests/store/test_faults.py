@@ -18,7 +18,8 @@ import duckdb
 import pytest
 
 from forex_assets.schemas import BARS
-from forex_assets.store.slices import SliceStore, SliceWrite
+from forex_assets.store.slice_file import SliceWrite
+from forex_assets.store.slices import SliceStore
 from forex_assets.store.warehouse import publish
 from forex_assets_tests.store.frames import bars, same
 from forex_assets_tests.store.processes import PATIENCE_S, SPAWN, finish, start

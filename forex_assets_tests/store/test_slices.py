@@ -25,7 +25,9 @@ from upath import UPath
 from forex_assets.errors import DataError, StoreError, UnusableSliceError, ValidationError
 from forex_assets.schemas import BARS, FORECAST, TABLES, Column, Table
 from forex_assets.store.naming import is_plain_name
-from forex_assets.store.slices import ScannedSlice, SliceStore, SliceWrite, Verdict
+from forex_assets.store.reading import ScannedBatch, ScannedSlice
+from forex_assets.store.slice_file import SliceWrite, Verdict
+from forex_assets.store.slices import SliceStore
 from forex_assets_tests.store.frames import bars, filled, forecast, same
 
 NOW = dt.datetime(2025, 6, 13, 22, 45, tzinfo=dt.UTC)
@@ -49,6 +51,11 @@ def local(tmp_path: Path) -> SliceStore:
 
 def path_of(store: SliceStore, table: Table, key: tuple[str, ...]) -> Path:
     return Path(store.info(table, "usdclp", key).path)
+
+
+def only_batch(batches: Iterator[ScannedBatch]) -> tuple[list[ScannedSlice], pa.Table]:
+    (batch,) = batches
+    return list(batch.slices), batch.rows
 
 
 # ---- contract, the same for every root ---------------------------------------------------------------------------
@@ -193,13 +200,14 @@ def test_writing_the_same_slice_again_changes_nothing(store: SliceStore) -> None
 def test_a_scan_yields_rows_of_good_slices_and_the_reason_for_the_others(store: SliceStore) -> None:
     store.write(BARS, "usdclp", ("2025-06-12",), bars(3))
     store.write(BARS, "usdclp", DAY, bars(), verdict=Verdict("bad", ("unit looks wrong",)))
-    good, bad = store.scan(BARS, "usdclp")
-    assert isinstance(good, ScannedSlice)
-    assert (good.rows.num_rows, good.problem) == (3, None)
-    assert (bad.rows, bad.problem) == (None, "unit looks wrong")
-    (missing,) = store.scan(BARS, "usdclp", [("2025-06-20",)])
+    ((good, bad), rows) = only_batch(store.scan(BARS, "usdclp"))
+    assert (good.key, good.problem, rows.num_rows) == (("2025-06-12",), None, 3)
+    assert (bad.key, bad.problem) == (DAY, "unit looks wrong")
+    ((missing,), nothing) = only_batch(store.scan(BARS, "usdclp", [("2025-06-20",)]))
     assert missing.info is None
     assert "No slice 2025-06-20" in str(missing.problem)
+    assert (nothing.num_rows, nothing.schema) == (0, BARS.arrow_schema())
+    assert list(store.scan(BARS, "usdclp", [])) == []
 
 
 # ---- what is refused ---------------------------------------------------------------------------------------------
@@ -395,7 +403,7 @@ def test_a_parquet_file_from_elsewhere_is_refused(local: SliceStore) -> None:
     bars().to_parquet(path)
     with pytest.raises(StoreError, match="was not written by this store: its footer lacks"):
         local.read(BARS, "usdclp", [DAY])
-    (scanned,) = local.scan(BARS, "usdclp")
+    ((scanned,), _) = only_batch(local.scan(BARS, "usdclp"))
     assert "was not written by this store" in str(scanned.problem)
 
 

@@ -19,7 +19,8 @@ import pytest
 
 from forex_assets.errors import StoreError
 from forex_assets.schemas import BARS
-from forex_assets.store.slices import SliceStore, SliceWrite, Verdict
+from forex_assets.store.slice_file import SliceWrite, Verdict
+from forex_assets.store.slices import SliceStore
 from forex_assets_tests.store.frames import bars, same
 from forex_assets_tests.store.processes import PATIENCE_S, SPAWN, finish, kill_at_fault_point, start, stop_here
 

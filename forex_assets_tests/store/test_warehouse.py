@@ -18,7 +18,8 @@ import pytest
 from forex_assets.errors import StoreError
 from forex_assets.schemas import BARS, EVALUATION, FORECAST, TABLES
 from forex_assets.store.locks import FileLock, LockTimeoutError
-from forex_assets.store.slices import SliceStore, SliceWrite, Verdict
+from forex_assets.store.slice_file import SliceWrite, Verdict
+from forex_assets.store.slices import SliceStore
 from forex_assets.store.warehouse import publish
 from forex_assets_tests.store.frames import bars, filled, forecast, same
 from forex_assets_tests.store.processes import (
