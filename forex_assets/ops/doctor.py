@@ -359,7 +359,7 @@ _ONLINE = "unset FOREX_OFFLINE to let runs ask for the newest values."
 
 
 def _build_sources(settings: Settings, now: dt.datetime, env: Mapping[str, str]) -> dict[str, Source]:
-    from forex_assets.market.http import HttpGateway
+    from forex_assets.market.http.gateway import HttpGateway
     from forex_assets.market.sources import build_sources
 
     gateway = HttpGateway(settings.platform.providers.http, cache_dir=None, now=now)

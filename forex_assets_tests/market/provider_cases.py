@@ -19,7 +19,7 @@ import numpy as np
 
 from forex_assets.clock import calendar_for
 from forex_assets.market.contract import Source
-from forex_assets.market.http import HttpGateway
+from forex_assets.market.http.gateway import HttpGateway
 from forex_assets.market.sources import (
     AlphaVantageSource,
     BisSource,

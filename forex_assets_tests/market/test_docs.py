@@ -13,7 +13,7 @@ import pytest
 from forex_assets.errors import SourceError
 from forex_assets.market.asof import bars_as_of
 from forex_assets.market.contract import FetchRequest
-from forex_assets.market.http import HttpGateway
+from forex_assets.market.http.gateway import HttpGateway
 from forex_assets.market.ingest import ingest
 from forex_assets.ops.secrets import KNOWN_SECRETS
 from forex_assets.settings import SeriesSpec, Settings, load_settings

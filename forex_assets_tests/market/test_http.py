@@ -14,7 +14,9 @@ import httpx
 import pytest
 
 from forex_assets.errors import SourceError
-from forex_assets.market.http import HttpGateway, Payload, UnreachableError
+from forex_assets.market.http.answers import Payload
+from forex_assets.market.http.failures import UnreachableError
+from forex_assets.market.http.gateway import HttpGateway
 from forex_assets_tests.market.provider_server import FAST, HTML, PATIENT, Provider, Reply
 
 NOW = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
@@ -29,7 +31,7 @@ def free_port() -> int:
 def test_whole_json_comes_back_with_the_hash_of_its_bytes(provider: Provider) -> None:
     provider.always(Reply({"a": 1}))
     with HttpGateway(PATIENT, cache_dir=None, now=NOW) as gateway:
-        payload = gateway.get_json(f"{provider.base_url}/x", label="x")
+        payload = gateway.get(f"{provider.base_url}/x", label="x")
     assert payload.body == {"a": 1}
     assert payload.sha256 == hashlib.sha256(b'{"a": 1}').hexdigest()
     assert payload.retrieved_at == NOW
@@ -37,12 +39,12 @@ def test_whole_json_comes_back_with_the_hash_of_its_bytes(provider: Provider) ->
 
 def test_refused_connection_says_so_and_is_typed() -> None:
     with HttpGateway(FAST, cache_dir=None, now=NOW) as gateway, pytest.raises(UnreachableError, match=r"127\.0\.0\.1"):
-        gateway.get_json(f"http://127.0.0.1:{free_port()}/x", label="x")
+        gateway.get(f"http://127.0.0.1:{free_port()}/x", label="x")
 
 
 def test_unknown_host_is_unreachable_without_waiting_for_the_resolver() -> None:
     with HttpGateway(FAST, cache_dir=None, now=NOW) as gateway, pytest.raises(UnreachableError, match="no-such-host"):
-        gateway.get_json("http://no-such-host.invalid/x", label="x")
+        gateway.get("http://no-such-host.invalid/x", label="x")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_failure_is_a_source_error_that_says_what_happened(
 ) -> None:
     provider.always(reply)
     with HttpGateway(PATIENT, cache_dir=None, now=NOW) as gateway, pytest.raises(SourceError, match=says) as caught:
-        gateway.get_json(f"{provider.base_url}/x", label="mindicador dolar/2024", params={"pass": "hunter2hunter2"})
+        gateway.get(f"{provider.base_url}/x", label="mindicador dolar/2024", params={"pass": "hunter2hunter2"})
     assert caught.value.message.startswith("mindicador dolar/2024: ")
     assert caught.value.remedy
     assert "hunter2" not in str(caught.value)
@@ -76,7 +78,7 @@ def test_failure_is_a_source_error_that_says_what_happened(
 def test_slow_server_is_given_up_after_the_read_timeout(provider: Provider) -> None:
     provider.always(Reply(silent=True))
     with HttpGateway(FAST, cache_dir=None, now=NOW) as gateway, pytest.raises(SourceError, match=r"within 0\.15 s"):
-        gateway.get_json(f"{provider.base_url}/x", label="x")
+        gateway.get(f"{provider.base_url}/x", label="x")
     assert len(provider.requests) == FAST.attempts
 
 
@@ -84,7 +86,7 @@ def test_failure_that_a_retry_cures_is_not_seen(provider: Provider) -> None:
     replies = iter([Reply(status=500), Reply({"ok": True})])
     provider.answer = lambda _request: next(replies)
     with HttpGateway(PATIENT, cache_dir=None, now=NOW) as gateway:
-        assert gateway.get_json(f"{provider.base_url}/x", label="x").body == {"ok": True}
+        assert gateway.get(f"{provider.base_url}/x", label="x").body == {"ok": True}
 
 
 @pytest.mark.capability("L18")
@@ -103,7 +105,7 @@ def test_unreachable_host_is_asked_once_however_many_threads_want_it() -> None:
 
     def ask(number: int) -> str:
         with pytest.raises(UnreachableError) as caught:
-            gateway.get_json(f"http://bank.example/{number}", label=str(number))
+            gateway.get(f"http://bank.example/{number}", label=str(number))
         return caught.value.message
 
     with ThreadPoolExecutor(8) as pool:
@@ -118,7 +120,7 @@ def test_stalling_host_is_not_asked_again_by_the_next_series(provider: Provider)
     with HttpGateway(FAST, cache_dir=None, now=NOW) as gateway:
         for name in ("a", "b", "c"):
             with pytest.raises(SourceError):
-                gateway.get_json(f"{provider.base_url}/{name}", label=name)
+                gateway.get(f"{provider.base_url}/{name}", label=name)
     assert {request.path for request in provider.requests} == {"/a"}
 
 
@@ -126,14 +128,14 @@ def test_one_bad_page_does_not_condemn_the_host(provider: Provider) -> None:
     provider.answer = lambda request: Reply(status=500) if request.path == "/bad" else Reply({"ok": True})
     with HttpGateway(PATIENT, cache_dir=None, now=NOW) as gateway:
         with pytest.raises(SourceError):
-            gateway.get_json(f"{provider.base_url}/bad", label="bad")
-        assert gateway.get_json(f"{provider.base_url}/good", label="good").body == {"ok": True}
+            gateway.get(f"{provider.base_url}/bad", label="bad")
+        assert gateway.get(f"{provider.base_url}/good", label="good").body == {"ok": True}
 
 
 def test_cached_answer_is_good_only_if_fetched_late_enough(provider: Provider, tmp_path: Path) -> None:
     provider.always(Reply({"n": 1}))
     with HttpGateway(PATIENT, cache_dir=tmp_path / "http", now=NOW) as gateway:
-        gateway.keep("key", gateway.get_json(f"{provider.base_url}/x", label="x"))
+        gateway.keep("key", gateway.get(f"{provider.base_url}/x", label="x"))
         kept = gateway.cached("key", not_before=NOW)
         assert kept is not None
         assert kept.from_cache

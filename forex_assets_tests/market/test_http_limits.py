@@ -15,7 +15,9 @@ import httpx
 import pytest
 
 from forex_assets.errors import SourceError
-from forex_assets.market.http import HttpGateway, UnreachableError, shared_limit
+from forex_assets.market.http.failures import UnreachableError
+from forex_assets.market.http.gateway import HttpGateway
+from forex_assets.market.http.limits import shared_limit
 from forex_assets_tests.market.provider_server import FAST, PATIENT, Provider, Reply
 
 NOW = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
@@ -24,7 +26,7 @@ MINUTE = dt.timedelta(minutes=1)
 
 def ask(provider: Provider, cache: Path | None, now: dt.datetime = NOW, path: str = "x") -> object:
     with HttpGateway(PATIENT, cache_dir=cache, now=now) as gateway:
-        return gateway.get_json(f"{provider.base_url}/{path}", label="it").body
+        return gateway.get(f"{provider.base_url}/{path}", label="it").body
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,7 @@ def test_retry_after_is_waited_for(status: int, headers: dict[str, str], waited:
     slept: list[float] = []
     transport = httpx.MockTransport(lambda _request: next(replies))
     with HttpGateway(PATIENT, cache_dir=None, now=NOW, transport=transport, sleep=slept.append) as gateway:
-        assert gateway.get_json("http://bank.example/x", label="it").body == {"ok": True}
+        assert gateway.get("http://bank.example/x", label="it").body == {"ok": True}
     assert len(slept) == 1
     assert slept[0] == waited if waited is not None else slept[0] < 0.01
 
@@ -92,7 +94,7 @@ def test_circuit_of_one_host_is_not_that_of_another(provider: Provider, tmp_path
     provider.always(Reply({"ok": True}))
     port = provider.base_url.rsplit(":", 1)[1]
     with HttpGateway(PATIENT, cache_dir=tmp_path, now=NOW) as gateway:
-        assert gateway.get_json(f"http://localhost:{port}/x", label="it").body == {"ok": True}
+        assert gateway.get(f"http://localhost:{port}/x", label="it").body == {"ok": True}
 
 
 @pytest.mark.parametrize("text", ["{", '{"why": 1}', '{"opened_at": "x", "until": "y", "why": "", "openings": 1}'])
@@ -114,7 +116,7 @@ def test_host_given_up_by_its_adapter_is_not_asked_again(provider: Provider, tmp
     with HttpGateway(PATIENT, cache_dir=tmp_path, now=NOW) as gateway:
         gateway.give_up(f"{provider.base_url}/q", "stooq says that its daily limit is used up.")
         with pytest.raises(UnreachableError, match="daily limit"):
-            gateway.get_json(f"{provider.base_url}/x", label="it")
+            gateway.get(f"{provider.base_url}/x", label="it")
     with pytest.raises(UnreachableError, match="Not asked again before 2026-11-21 13:00"):
         ask(provider, tmp_path, NOW + 30 * MINUTE)
     assert provider.requests == []
@@ -196,7 +198,7 @@ def test_many_dead_hosts_cost_the_time_of_one(
         gateway.expect(swallowing)
         for url in swallowing[1:]:
             with pytest.raises(UnreachableError, match=r"cannot be reached within 0\.3 s"):
-                gateway.get_json(f"{url}/x", label="it")
+                gateway.get(f"{url}/x", label="it")
         with ThreadPoolExecutor(4) as pool:
             assert len(list(pool.map(lambda url: _refused(gateway, url), swallowing[1:]))) == len(swallowing) - 1
     with HttpGateway(http, cache_dir=tmp_path, now=NOW) as gateway:
@@ -206,5 +208,5 @@ def test_many_dead_hosts_cost_the_time_of_one(
 
 def _refused(gateway: HttpGateway, url: str) -> str:
     with pytest.raises(UnreachableError) as caught:
-        gateway.get_json(f"{url}/y", label="it")
+        gateway.get(f"{url}/y", label="it")
     return caught.value.message

@@ -13,7 +13,7 @@ import pytest
 from forex_assets import schemas
 from forex_assets.errors import StoreError
 from forex_assets.market.contract import FetchRequest, FetchResult, Source
-from forex_assets.market.http import HttpGateway
+from forex_assets.market.http.gateway import HttpGateway
 from forex_assets.pipeline import Pipeline
 from forex_assets.settings import SeriesSpec, Settings, load_settings
 from forex_assets_tests.market.provider_cases import CASES, NOW

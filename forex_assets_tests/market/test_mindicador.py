@@ -12,7 +12,7 @@ import pytest
 
 from forex_assets.errors import ConfigError, SourceError
 from forex_assets.market.contract import FRAME_COLUMNS, FetchRequest, FetchResult
-from forex_assets.market.http import HttpGateway
+from forex_assets.market.http.gateway import HttpGateway
 from forex_assets.market.sources.mindicador import MindicadorSource
 from forex_assets.settings import SeriesSpec
 from forex_assets_tests.market.provider_server import FAST, HTML, PATIENT, Provider, Reply, Request

@@ -15,7 +15,8 @@ import pytest
 from forex_assets.clock import calendar_for
 from forex_assets.errors import ConfigError, SourceError
 from forex_assets.market.contract import FetchRequest, FetchResult, Source
-from forex_assets.market.http import HttpGateway, UnreachableError
+from forex_assets.market.http.failures import UnreachableError
+from forex_assets.market.http.gateway import HttpGateway
 from forex_assets.market.sources import (
     AlphaVantageSource,
     BisSource,

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forex_assets.market.http import HttpGateway
+from forex_assets.market.http.gateway import HttpGateway
 from forex_assets.market.ingest import Ingest, ingest
 from forex_assets.market.sources import build_sources
 from forex_assets.settings import Settings, load_settings

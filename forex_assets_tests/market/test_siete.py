@@ -14,7 +14,8 @@ import pytest
 
 from forex_assets.errors import ConfigError, SourceError
 from forex_assets.market.contract import FetchRequest, FetchResult
-from forex_assets.market.http import HttpGateway, RateLimit
+from forex_assets.market.http.gateway import HttpGateway
+from forex_assets.market.http.limits import RateLimit
 from forex_assets.market.sources.siete import SieteSource, read_credentials
 from forex_assets.settings import HttpSettings, SeriesSpec
 from forex_assets_tests.market.provider_server import FAST, HTML, PATIENT, Provider, Reply

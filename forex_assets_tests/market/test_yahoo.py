@@ -13,7 +13,7 @@ import pytest
 from forex_assets.clock import calendar_for
 from forex_assets.errors import ConfigError, SourceError
 from forex_assets.market.contract import FetchRequest, FetchResult
-from forex_assets.market.http import HttpGateway
+from forex_assets.market.http.gateway import HttpGateway
 from forex_assets.market.sources.yahoo import YahooAddress, YahooSource, parse_chart
 from forex_assets.settings import SeriesSpec
 from forex_assets_tests.market.provider_cases import yahoo_chart

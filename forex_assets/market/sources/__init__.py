@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from forex_assets.market.contract import Source
-from forex_assets.market.http import HttpGateway
+from forex_assets.market.http.gateway import HttpGateway
 from forex_assets.market.sources import alphavantage, fred, xe
 from forex_assets.market.sources.alphavantage import AlphaVantageSource
 from forex_assets.market.sources.bis import BisSource

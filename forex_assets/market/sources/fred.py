@@ -19,7 +19,7 @@ import pandas as pd
 from forex_assets.clock import calendar_for, to_utc
 from forex_assets.errors import SourceError
 from forex_assets.market.contract import AVAILABLE_AT, FetchRequest, FetchResult
-from forex_assets.market.http import Payload
+from forex_assets.market.http.answers import Payload
 from forex_assets.market.sources.folder import within
 from forex_assets.market.sources.live import (
     FORMAT_REMEDY,

@@ -20,7 +20,9 @@ import pandas as pd
 from forex_assets.clock import AsOf
 from forex_assets.errors import SourceError
 from forex_assets.market.contract import PRICE_COLUMNS, FetchRequest, FetchResult
-from forex_assets.market.http import HttpGateway, Payload, UnreachableError
+from forex_assets.market.http.answers import Payload
+from forex_assets.market.http.failures import UnreachableError
+from forex_assets.market.http.gateway import HttpGateway
 from forex_assets.market.sources.folder import within
 from forex_assets.market.sources.live import address_for, due_lately, fresh_since
 from forex_assets.market.tabular import empty_frame, tidy_frame

@@ -20,7 +20,8 @@ from pydantic import ValidationError
 
 from forex_assets.errors import ConfigError, SourceError
 from forex_assets.market.contract import PRICE_COLUMNS, FetchRequest, FetchResult
-from forex_assets.market.http import HttpGateway, RateLimit, shared_limit
+from forex_assets.market.http.gateway import HttpGateway
+from forex_assets.market.http.limits import RateLimit, shared_limit
 from forex_assets.market.sources.folder import within
 from forex_assets.market.tabular import empty_frame, tidy_frame
 from forex_assets.ops.secrets import redact, secret
@@ -70,7 +71,7 @@ class SieteSource:
         if not (self.user and self.password):
             raise SourceError("siete: no credentials.", remedy="set BCCH_USER and BCCH_PASS, or their _FILE forms.")
         (self.limit or shared_limit(self.base_url, self.max_requests_per_s)).wait()
-        payload = self.gateway.get_json(
+        payload = self.gateway.get(
             self.base_url,
             label=f"siete {address.code}",
             params={

@@ -19,7 +19,8 @@ import pandas as pd
 
 from forex_assets.errors import SourceError, StoreError
 from forex_assets.market.contract import FetchRequest, FetchResult, Source
-from forex_assets.market.http import HttpGateway, Payload, parse_payload
+from forex_assets.market.http.answers import Payload, parse_payload
+from forex_assets.market.http.gateway import HttpGateway
 from forex_assets.market.ingest import Ingest, ingest
 from forex_assets.market.sources import build_sources
 from forex_assets.market.sources.folder import FolderSource
