@@ -19,9 +19,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 
 from forex_assets.errors import StoreError
 from forex_assets.schemas import FORECAST
+from forex_assets.store import reading
 from forex_assets.store.files import make_folder
 from forex_assets.store.slice_file import SliceWrite
 from forex_assets.store.slices import SliceStore
@@ -132,12 +134,16 @@ def size(folder: Path, count: int) -> dict[str, Any]:
             path.write_bytes(data)
     print(f"{count:,} slices laid down in {time.perf_counter() - laid:.0f} s")
 
+    def processor() -> float:
+        own = psutil.Process()
+        return sum(sum(process.cpu_times()[:2]) for process in (own, *own.children(recursive=True)))
+
     def timed(action: Any, times: int) -> tuple[float, float]:
         taken = []
         for _ in range(times):
-            begin, cpu = time.perf_counter(), time.process_time()
+            begin, cpu = time.perf_counter(), processor()
             action()
-            taken.append((time.perf_counter() - begin, time.process_time() - cpu))
+            taken.append((time.perf_counter() - begin, processor() - cpu))
         return min(taken)[0], min(used for _, used in taken)
 
     listed = timed(lambda: store.keys(FORECAST, "usdclp"), 3)
@@ -146,14 +152,18 @@ def size(folder: Path, count: int) -> dict[str, Any]:
     picks = [keys[int(place)] for place in rng.integers(0, len(keys), 200)]
     one = timed(lambda: [store.read(FORECAST, "usdclp", [key]) for key in picks], 3)
     published = timed(lambda: publish(store, folder / "w.duckdb", [FORECAST]), 1)
+    reading.MANY = len(keys) + 1
+    alone = timed(lambda: publish(store, folder / "w.duckdb", [FORECAST]), 1)
     return {
         "slices": len(keys),
         "list_s": listed[0],
         "read_one_ms": 1000 * one[0] / len(picks),
         "publish_s": published[0],
+        "publish_by_one_process_s": alone[0],
         "list_cpu_s": listed[1],
         "read_one_cpu_ms": 1000 * one[1] / len(picks),
         "publish_cpu_s": published[1],
+        "publish_by_one_process_cpu_s": alone[1],
     }
 
 
@@ -174,6 +184,7 @@ def main() -> None:
     for field, goal in goals.items():
         used = at_size["_cpu_".join(field.rsplit("_", 1))]
         print(f"{field:<12}{at_size[field]:>10.2f}  goal {goal:g}  (processor {used:.2f})")
+    print(f"published by one process: {at_size['publish_by_one_process_s']:.1f} s")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps({"fire": under, "size": at_size}, indent=2) + "\n", encoding="utf-8")
     print(f"\n{options.out}")
