@@ -14,7 +14,7 @@ from forex_assets.errors import ValidationError
 from forex_assets.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from forex_assets.ops.doctor import Finding, State
+    from forex_assets.ops.doctor.findings import Finding, State
 
 schedule_app = typer.Typer(help="The platform's schedules for hosts without the Dagster daemon.", no_args_is_help=True)
 
@@ -44,8 +44,9 @@ def doctor(
     """Say what is installed, configured, reachable, fresh and writable, and what to do about each shortfall."""
     from rich.console import Console
 
-    from forex_assets.ops.deep import deep_findings
-    from forex_assets.ops.doctor import as_json, diagnose, exit_code, render
+    from forex_assets.ops.doctor.deep import deep_findings
+    from forex_assets.ops.doctor.diagnosis import diagnose
+    from forex_assets.ops.doctor.findings import as_json, exit_code, render
     from forex_assets.pipeline import utc_now
 
     settings, now = load_settings(), utc_now().to_pydatetime()
@@ -62,7 +63,7 @@ def doctor(
 
 
 def _repair(settings: Settings, now: dt.datetime) -> list[Finding]:
-    from forex_assets.ops.doctor import Finding
+    from forex_assets.ops.doctor.findings import Finding
     from forex_assets.pipeline import Pipeline
     from forex_assets.repair import repair
     from forex_assets.store.damage import inspect_store

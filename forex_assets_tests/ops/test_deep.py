@@ -15,8 +15,8 @@ import pytest
 
 from forex_assets import schemas
 from forex_assets.market.sources.embedded import EMBEDDED_DIR
-from forex_assets.ops.deep import deep_findings
-from forex_assets.ops.doctor import Finding
+from forex_assets.ops.doctor.deep import deep_findings
+from forex_assets.ops.doctor.findings import Finding
 from forex_assets.pipeline import Pipeline
 from forex_assets.repair import repair
 from forex_assets.settings import Settings, load_settings

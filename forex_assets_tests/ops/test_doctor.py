@@ -22,9 +22,11 @@ from rich.console import Console
 
 from forex_assets.errors import ValidationError
 from forex_assets.home import prepare_home
-from forex_assets.ops import doctor
 from forex_assets.ops.alerts import Alert, Outbox
-from forex_assets.ops.doctor import Finding, as_json, diagnose, exit_code, render
+from forex_assets.ops.doctor import program as doctor_program
+from forex_assets.ops.doctor import sources as doctor_sources
+from forex_assets.ops.doctor.diagnosis import diagnose
+from forex_assets.ops.doctor.findings import Finding, as_json, exit_code, render
 from forex_assets.schemas import BARS, OBSERVATIONS
 from forex_assets.settings import Settings, load_settings
 from forex_assets.store.slice_file import Verdict
@@ -271,7 +273,7 @@ def test_missing_and_outdated_packages_fail_by_name(settings: Settings, monkeypa
 
 
 def test_a_python_outside_the_range_fails(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.platform, "python_version", lambda: "3.9.1")
+    monkeypatch.setattr(doctor_program.platform, "python_version", lambda: "3.9.1")
     assert _look(settings)["program", "python"].state == "fail"
 
 
@@ -344,7 +346,7 @@ def providers() -> Iterator[dict[str, str]]:
 def test_reachability_is_asked_only_when_wanted_and_no_network_is_no_failure(
     settings: Settings, providers: dict[str, str], monkeypatch: pytest.MonkeyPatch, kind: str, state: str
 ) -> None:
-    monkeypatch.setattr(doctor, "_ANSWER_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(doctor_sources, "_ANSWER_TIMEOUT_S", 0.3)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     platform = settings.platform
     pointed = platform.providers.model_copy(
@@ -404,7 +406,7 @@ def test_looking_imports_no_model_or_plotting_library(settings: Settings) -> Non
 
     code = (
         "import sys, datetime as dt; from forex_assets.settings import load_settings;"
-        "from forex_assets.ops.doctor import diagnose;"
+        "from forex_assets.ops.doctor.diagnosis import diagnose;"
         "diagnose(load_settings(), now=dt.datetime.now(dt.UTC), probe_network=False);"
         "print([m for m in ('torch', 'chronos', 'matplotlib', 'statsmodels', 'arch', 'dagster') if m in sys.modules])"
     )

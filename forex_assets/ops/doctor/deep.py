@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 
 from forex_assets.errors import StoreError, ValidationError
-from forex_assets.ops.doctor import Finding
+from forex_assets.ops.doctor.findings import Finding, listed
 from forex_assets.settings import Settings
 
 _AREA = "deep"
@@ -40,7 +39,7 @@ def _slices(settings: Settings, now: dt.datetime) -> list[Finding]:
                 _AREA,
                 "clock",
                 "warn",
-                f"{len(seen.ahead)} slices were written later than it is now: {_listed(seen.ahead)}",
+                f"{len(seen.ahead)} slices were written later than it is now: {listed(seen.ahead)}",
                 "the clock stepped back (or was ahead): set it right; what is stored does not depend on it.",
             )
         )
@@ -50,7 +49,7 @@ def _slices(settings: Settings, now: dt.datetime) -> list[Finding]:
         ("moved aside", seen.aside, "from repairs before", "delete them once nobody needs them."),
     ):
         if files:
-            found.append(Finding(_AREA, name, "warn", f"{len(files)} files, {rule}: {_listed(files)}", remedy))
+            found.append(Finding(_AREA, name, "warn", f"{len(files)} files, {rule}: {listed(files)}", remedy))
     return found
 
 
@@ -88,8 +87,3 @@ def _warehouse(settings: Settings) -> Finding:
     except (duckdb.Error, OSError) as error:
         return Finding(_AREA, "warehouse", "fail", f"{path} cannot be read: {error}", publish)
     return Finding(_AREA, "warehouse", "ok", f"{len(names)} tables, {rows} rows read")
-
-
-def _listed(items: Sequence[str]) -> str:
-    more = len(items) - 5
-    return ", ".join(items[:5]) + (f" and {more} more" if more > 0 else "")
