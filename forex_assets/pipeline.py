@@ -7,6 +7,7 @@ one way to come about.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import warnings
@@ -30,8 +31,11 @@ from forex_assets.store.files import LocalFiles
 from forex_assets.store.slices import SliceStore
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from forex_assets.forecasting.price_history import PriceHistory
     from forex_assets.forecasting.registry import ModelChoice
+    from forex_assets.market.contract import Source
     from forex_assets.schemas import Table
 
 Key = tuple[str, ...]
@@ -61,6 +65,14 @@ class Snapshot:
     data_hash: str
 
 
+@dataclass(frozen=True)
+class _Answered:
+    """The frames of an ingestion that is not stored yet, and which slice of observations they go on from."""
+
+    stored: Any
+    frames: dict[str, pd.DataFrame]
+
+
 class Same:
     """An object compared by identity: two are equal when they hold the very same one."""
 
@@ -82,6 +94,7 @@ class Pipeline:
         self.lifecycle = LifecycleStore(settings.home)
         self._recorded: set[str] = set()
         self._made: dict[str, tuple[Any, Any]] = {}
+        self._asked: dict[str, Future[_Answered]] = {}
         self._looked_up: dict[str, pd.DataFrame] = {}
         self._looked_up_index: pd.DataFrame | None = None
 
@@ -246,35 +259,74 @@ class Pipeline:
         lock_path.parent.mkdir(parents=True, exist_ok=True)
         return ParquetFileLock(lock_path, timeout=120.0)
 
-    def write_ingest(self, pair_id: str, *, now: pd.Timestamp, **shared: Any) -> dict[str, pd.DataFrame]:
-        """Ingest under the pair's lock and store the three tables together."""
+    def write_ingest(self, pair_id: str, *, now: pd.Timestamp) -> dict[str, pd.DataFrame]:
+        """Ingest under the pair's lock and store the three tables together.
+
+        Inside :meth:`asking_together` the sources were asked already; else they are asked now.
+        """
         with self._observations_lock(pair_id):
-            frames = self.ingest(pair_id, now=now, **shared)
+            frames = self._answered(pair_id)
+            if frames is None:
+                frames = self.ingest(pair_id, now=now)
             for name, frame in frames.items():
                 self.store.write(schemas.TABLES[name], pair_id, (), frame, verdict=judge(schemas.TABLES[name], frame))
         return frames
 
-    def write_ingests(
-        self, pair_ids: Sequence[str], *, now: pd.Timestamp
-    ) -> dict[str, dict[str, pd.DataFrame] | DataError | StoreError]:
-        """Ingest several pairs at once, so that waits for providers do not add up; who fails is told, not raised.
+    @contextlib.contextmanager
+    def asking_together(self, pair_ids: Sequence[str], *, now: pd.Timestamp) -> Iterator[Mapping[str, Source]]:
+        """Ask the sources for several pairs at once, in the background, so that waits for providers do not add up.
 
-        They share one client: a series that several pairs have is asked for once, a dead host is found out once, and
-        every provider's rate limit holds for all of them together.
+        :meth:`write_ingest` inside the block takes what was answered for its pair, as of ``now``; a pair that failed
+        fails there and nowhere else. They share one client, which is given: a series that several pairs have is asked
+        for once, a dead host is found out once, and every provider's rate limit holds for all of them together.
         """
         from concurrent.futures import ThreadPoolExecutor
 
         from forex_assets.market.ingest import shared_sources
 
+        def one(pair_id: str) -> _Answered:
+            stored = self._observations_info(pair_id)
+            return _Answered(stored, self.ingest(pair_id, now=now, sources=sources))
+
+        names = list(dict.fromkeys(pair_ids))
+        pool = ThreadPoolExecutor(max_workers=max(1, len(names)), thread_name_prefix="pair")
+        with shared_sources(self.settings, now=now.to_pydatetime()) as sources:
+            try:
+                self._asked = {name: pool.submit(one, name) for name in names}
+                yield sources
+            finally:
+                self._asked = {}
+                pool.shutdown(cancel_futures=True)
+
+    def _answered(self, pair_id: str) -> dict[str, pd.DataFrame] | None:
+        """Return what was answered for a pair, once; None where nobody asked, or the pair was written since."""
+        asked = self._asked.pop(pair_id, None)
+        if asked is None:
+            return None
+        answered = asked.result()
+        return answered.frames if answered.stored == self._observations_info(pair_id) else None
+
+    def _observations_info(self, pair_id: str) -> Any:
+        """Return which slice of observations is stored, or None."""
+        if not self.store.exists(schemas.OBSERVATIONS, pair_id, ()):
+            return None
+        return self.store.info(schemas.OBSERVATIONS, pair_id, ())
+
+    def write_ingests(
+        self, pair_ids: Sequence[str], *, now: pd.Timestamp
+    ) -> dict[str, dict[str, pd.DataFrame] | DataError | StoreError]:
+        """Ingest several pairs, asking for all of them at once; who fails is told, not raised."""
+        from concurrent.futures import ThreadPoolExecutor
+
         def one(pair_id: str) -> dict[str, pd.DataFrame] | DataError | StoreError:
             try:
-                return self.write_ingest(pair_id, now=now, sources=sources)
+                return self.write_ingest(pair_id, now=now)
             except (DataError, StoreError) as error:
                 return error
 
         with (
-            shared_sources(self.settings, now=now.to_pydatetime()) as sources,
-            ThreadPoolExecutor(max_workers=max(1, len(pair_ids)), thread_name_prefix="pair") as pool,
+            self.asking_together(pair_ids, now=now),
+            ThreadPoolExecutor(max_workers=max(1, len(pair_ids)), thread_name_prefix="write") as pool,
         ):
             return dict(zip(pair_ids, pool.map(one, pair_ids), strict=True))
 
