@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from forex_assets.errors import ValidationError
@@ -131,6 +132,52 @@ def date_columns(table: pd.DataFrame) -> list[DateColumn]:
                 offset = bool(has_time and texts.str.contains(_OFFSET).all())
                 found.append(DateColumn(str(column), formats, has_time, offset))
     return found
+
+
+@dataclass(frozen=True)
+class AlmostColumn:
+    """A column most of whose rows are dates, or numbers, and the first row that is not."""
+
+    name: str
+    kind: Literal["date", "number"]
+    fitting: int
+    rows: int
+    first_row: int
+    first_value: str
+
+    def __str__(self) -> str:
+        return (
+            f"column {self.name!r} is a {self.kind} in {self.fitting} of {self.rows} rows, but not in row "
+            f"{self.first_row} below the header ({self.first_value!r})"
+        )
+
+
+def almost_columns(table: pd.DataFrame) -> list[AlmostColumn]:
+    """Return the columns of text that would be of dates or of numbers but for fewer than half of their rows."""
+    found = []
+    dated = {column.name for column in date_columns(table)}
+    for name in table.columns:
+        values = table[name].dropna()
+        if str(name) in dated or decimals(values) or pd.api.types.infer_dtype(values) not in ("string", "mixed"):
+            continue
+        texts = values.astype(str).str.strip()
+        texts = texts[~texts.str.lower().isin(_MISSING)]
+        masks: list[tuple[Literal["date", "number"], Any]] = [
+            ("number", texts.str.match(_POINT)),
+            ("number", texts.str.match(_COMMA)),
+            *(("date", _dates_in(texts, each)) for each in DATE_FORMATS),
+        ]
+        kind, best = max(masks, key=lambda item: int(item[1].sum()))
+        if len(texts) < 2 * best.sum() and not best.all():
+            odd = int(best.to_numpy().argmin())
+            row = int(np.flatnonzero(table.index == texts.index[odd])[0]) + 1
+            found.append(AlmostColumn(str(name), kind, int(best.sum()), len(texts), row, str(texts.iloc[odd])))
+    return found
+
+
+def _dates_in(texts: pd.Series[Any], date_format: str | None) -> pd.Series[Any]:
+    stamps = pd.to_datetime(texts, format=date_format or "ISO8601", utc=date_format is None, errors="coerce")
+    return stamps.notna() & (texts.str.match(_ISO) if date_format is None else True)
 
 
 def parses(texts: pd.Series[Any], date_format: str | None) -> bool:

@@ -11,7 +11,15 @@ import pandas as pd
 
 from forex_assets.errors import ValidationError
 from forex_assets.market.own_data.compare import CLEARLY, Match, match, matches
-from forex_assets.market.own_data.layout import DateColumn, Layout, date_columns, decimals, in_order, parses
+from forex_assets.market.own_data.layout import (
+    DateColumn,
+    Layout,
+    almost_columns,
+    date_columns,
+    decimals,
+    in_order,
+    parses,
+)
 from forex_assets.settings import SeriesSpec
 from forex_assets.settings.addresses import TableAddress
 
@@ -120,6 +128,7 @@ def understand(
         return Understood(tuple(lines), (dates,))
     date_format = _date_format(layout, dates, answers)
     value = _value_column(layout, dates, answers)
+    lines += [("left out", str(column)) for column in almost_columns(layout.table) if column.kind == "number"]
     if isinstance(value, Question):
         return Understood(tuple(lines), (value,))
     questions = [date_format] if isinstance(date_format, Question) else []
@@ -205,15 +214,21 @@ def _date_column(layout: Layout, answers: Answers) -> DateColumn | Question:
         for column in found:
             if column.name == answers.date_column:
                 return column
-        raise _contradiction("date_column", answers.date_column, f"it is no column of dates; {_list(found)}")
+        said = f"it is no column of dates; {_list(found)}"
+        raise _contradiction("date_column", answers.date_column, f"{said}{_almost(layout, 'date')}")
     if not found:
+        columns = ", ".join(map(str, layout.table.columns))
         raise ValidationError(
-            f"No column holds a date in every row; the columns are {', '.join(map(str, layout.table.columns))}.",
+            f"No column holds a date in every row; the columns are {columns}{_almost(layout, 'date')}.",
             remedy="delete rows that are no data (totals, footnotes), or write dates as YYYY-MM-DD.",
         )
     if len(found) > 1:
         return Question("date_column", "Which column is the date?", tuple(column.name for column in found))
     return found[0]
+
+
+def _almost(layout: Layout, kind: str) -> str:
+    return "".join(f"; {column}" for column in almost_columns(layout.table) if column.kind == kind)
 
 
 def _list(found: list[DateColumn]) -> str:
@@ -243,11 +258,13 @@ def _value_column(layout: Layout, dates: DateColumn, answers: Answers) -> str | 
     numeric = [name for name in others if decimals(layout.table[name])]
     if answers.column is not None:
         if answers.column not in numeric:
-            raise _contradiction("column", answers.column, f"columns of numbers: {', '.join(numeric) or 'none'}")
+            said = f"columns of numbers: {', '.join(numeric) or 'none'}"
+            raise _contradiction("column", answers.column, f"{said}{_almost(layout, 'number')}")
         return answers.column
     if not numeric:
+        columns = ", ".join(map(str, layout.table.columns))
         raise ValidationError(
-            f"No column holds numbers; the columns are {', '.join(map(str, layout.table.columns))}.",
+            f"No column holds numbers; the columns are {columns}{_almost(layout, 'number')}.",
             remedy="delete what is no number (currency signs, percent signs) and add the file again.",
         )
     named = [name for name in numeric if name.strip().lower() in _VALUE_NAMES]

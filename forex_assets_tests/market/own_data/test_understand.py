@@ -225,6 +225,21 @@ def test_a_table_without_dates_or_numbers_is_refused() -> None:
         told(b"a;b\n2025-01-01;x\n2025-01-02;y\n2025-01-03;z\n")
 
 
+def test_a_row_that_is_no_date_or_no_number_is_named() -> None:
+    rows = b"fecha;compra\n03-03-2025;1,5\n04-03-2025;2,5\n05-03-2025;3,5\nTotal;7,5\n"
+    with pytest.raises(ValidationError, match=r"column 'fecha' is a date in 3 of 4 rows, but not in row 4 .*'Total'"):
+        told(rows)
+    with pytest.raises(ValidationError, match="column 'fecha' is a date in 3 of 4 rows"):
+        told(rows, answers=Answers(date_column="fecha"))
+    prices = b"fecha;compra;venta\n2025-03-03;1.5;2\n2025-03-04;2,5*;3\n2025-03-05;;3\n2025-03-06;3.5;4\n"
+    with pytest.raises(ValidationError, match=r"'compra' is a number in 2 of 3 rows, but not in row 2 .*'2,5\*'"):
+        told(prices, answers=Answers(column="compra"))
+    left_out = [text for label, text in told(prices).lines if label == "left out"]
+    assert left_out == ["column 'compra' is a number in 2 of 3 rows, but not in row 2 below the header ('2,5*')"]
+    with pytest.raises(ValidationError, match=r"No column holds numbers; .* 'compra' is a number in 2 of 3 rows"):
+        told(b"fecha;compra\n2025-03-03;1.5\n2025-03-04;2.5%\n2025-03-05;3.5\n")
+
+
 def test_encodings_and_compression_are_told() -> None:
     assert (
         read_layout("x.csv", "día;b\n2025-01-01;1\n2025-01-02;2\n2025-01-03;2\n".encode("latin-1")).encoding
