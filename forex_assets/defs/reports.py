@@ -48,7 +48,8 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
         **{**asset_options(pair, "desk_report", GROUP), "kinds": {"python", "html"}},
     )
     def desk_report(context: dg.AssetExecutionContext) -> Any:
-        from forex_assets.reporting.report import fan_chart_png, summary_markdown
+        from forex_assets.reporting.forecast_charts import fan_chart_png
+        from forex_assets.reporting.report import summary_markdown
 
         frames = {}
         with readable_errors():

@@ -4,7 +4,7 @@ What lives here: turning stored frames into a page. What does not: any forecast,
 :class:`ReportInputs`. Entry point: :func:`build_report`.
 """
 
-from forex_assets.reporting.charts import fan_chart_png
+from forex_assets.reporting.forecast_charts import fan_chart_png
 from forex_assets.reporting.inputs import ReportInputs
 from forex_assets.reporting.localize import LANGUAGES, Language
 from forex_assets.reporting.report import build_report, report_filename, summary_markdown

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from forex_assets.reporting.charts import Canvas, Scale, both, nice_ticks
+from forex_assets.reporting.drawing import Canvas, Scale, both, nice_ticks
 from forex_assets.reporting.localize import Localizer
 from forex_assets.reporting.view import YARDSTICK
 

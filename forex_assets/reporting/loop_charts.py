@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from forex_assets.reporting.charts import Canvas, Scale, label_rows, nice_ticks
+from forex_assets.reporting.drawing import Canvas, Scale, label_rows, nice_ticks
 from forex_assets.reporting.evidence_charts import standalone
 from forex_assets.reporting.view import YARDSTICK
 

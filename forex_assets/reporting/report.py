@@ -16,8 +16,14 @@ from markupsafe import Markup
 
 from forex_assets.evaluation.direction import NEUTRAL_BAND_SHARE, probabilities
 from forex_assets.levels import QUANTILE_COLUMNS, QUANTILE_LEVELS
-from forex_assets.reporting import changes_section, charts, evidence_charts, folding, monitoring_section
-from forex_assets.reporting.charts import fan_chart_png as fan_chart_png
+from forex_assets.reporting import (
+    changes_section,
+    evidence_charts,
+    folding,
+    forecast_charts,
+    history_charts,
+    monitoring_section,
+)
 from forex_assets.reporting.inputs import ReportInputs
 from forex_assets.reporting.localize import DESK_ZONE, LANGUAGES, Language, Localizer
 from forex_assets.reporting.texts import TEXTS
@@ -382,7 +388,7 @@ class Page:
 
     def outcome_kind(self, row: Any) -> str:
         """Return hit, edge or miss."""
-        return charts.outcome_kind(row)
+        return history_charts.outcome_kind(row)
 
     # --- evidence
     def direction(self, row: Any) -> list[float]:
@@ -426,27 +432,27 @@ class Page:
     # --- charts
     def fan(self) -> Markup:
         """Return the fan chart, empty when there is nothing to draw."""
-        return charts.fan_chart(self.view, self.loc)
+        return forecast_charts.fan_chart(self.view, self.loc)
 
     def outcomes(self, horizon: HorizonView) -> Markup:
         """Return one small multiple of forecasts and outcomes."""
-        return charts.outcome_chart(horizon, self.loc)
+        return history_charts.outcome_chart(horizon, self.loc)
 
     def widths(self) -> Markup:
         """Return the widths through time."""
-        return charts.width_chart(self.view, self.loc)
+        return history_charts.width_chart(self.view, self.loc)
 
     def bar(self, row: Any) -> Markup:
         """Return the range bar of a card, on the scale all cards share."""
         rows = [h.active for h in self.view.shown if h.active is not None]
         low = min(min(r.q025 / r.last_value for r in rows), 1.0)
         high = max(max(r.q975 / r.last_value for r in rows), 1.0)
-        return charts.range_bar(row, row.last_value, (low * row.last_value, high * row.last_value), self.loc)
+        return forecast_charts.range_bar(row, row.last_value, (low * row.last_value, high * row.last_value), self.loc)
 
     def coverage_dots(self) -> Markup:
         """Return coverage by horizon and window, live window first."""
         loc = self.loc
-        return charts.dot_chart(
+        return history_charts.dot_chart(
             self._dots("coverage_95", lambda value: loc.percent(value), lambda row: row.coverage_state),
             loc,
             label=str(loc.text("chart.coverage.alt")),
@@ -460,7 +466,7 @@ class Page:
     def ratio_dots(self) -> Markup:
         """Return the interval-score ratio by horizon and window."""
         loc = self.loc
-        return charts.dot_chart(
+        return history_charts.dot_chart(
             self._dots("interval_score_ratio", lambda value: loc.number(value, 3), _ratio_state),
             loc,
             label=str(loc.text("chart.ratio.alt")),
@@ -471,7 +477,7 @@ class Page:
             tick=lambda value: loc.number(value, 2),
         )
 
-    def _dots(self, name: str, show: Callable[[float], str], judge: Callable[[Any], str]) -> list[charts.Dot]:
+    def _dots(self, name: str, show: Callable[[float], str], judge: Callable[[Any], str]) -> list[history_charts.Dot]:
         dots = []
         for horizon in self.view.horizons:
             for window in horizon.windows:
@@ -481,7 +487,7 @@ class Page:
                 value, low, high = (float(getattr(row, f"{name}{end}")) for end in ("", "_low", "_high"))
                 state = known_state(judge(row))
                 label = self.window(window.window, short=True)
-                dots.append(charts.Dot(horizon.name, label, value, low, high, state, show(value)))
+                dots.append(history_charts.Dot(horizon.name, label, value, low, high, state, show(value)))
         return dots
 
 
