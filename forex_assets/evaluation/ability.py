@@ -19,18 +19,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Floats
 from forex_assets.errors import ValidationError
-from forex_assets.evaluation.inference import (
-    BOOTSTRAP_SEED,
-    MIN_EFFECTIVE_FOR_RATIO,
-    Floats,
-    block_length,
-    effective_n,
-    newey_west,
-    newey_west_lags,
-    origin_spacing,
-    stationary_bootstrap_sums,
-)
+from forex_assets.evaluation.bootstrap import block_length, stationary_bootstrap_sums
+from forex_assets.evaluation.inference import BOOTSTRAP_SEED, MIN_EFFECTIVE_FOR_RATIO
+from forex_assets.evaluation.overlap import effective_n, newey_west, newey_west_lags, origin_spacing
 
 DRAWS = 1_000
 

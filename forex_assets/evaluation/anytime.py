@@ -27,15 +27,9 @@ import math
 
 import numpy as np
 
-from forex_assets.evaluation.inference import (
-    CONFIDENCE,
-    Dates,
-    Floats,
-    effective_n,
-    newey_west,
-    newey_west_lags,
-    origin_spacing,
-)
+from forex_assets.arrays import Dates, Floats
+from forex_assets.evaluation.inference import CONFIDENCE
+from forex_assets.evaluation.overlap import effective_n, newey_west, newey_west_lags, origin_spacing
 from forex_assets.levels import QUANTILE_LEVELS
 
 #: An e-value from here on speaks: as rare as p = 0.05 under the hypothesis, at any time.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from forex_assets.arrays import Floats
 from forex_assets.evaluation.ability import (
     bootstrap_means,
     diebold_mariano,
@@ -17,14 +18,8 @@ from forex_assets.evaluation.ability import (
 )
 from forex_assets.evaluation.anytime import confidence_sequence, e_value, largest_difference
 from forex_assets.evaluation.grid import ScoreGrid
-from forex_assets.evaluation.inference import (
-    MIN_EFFECTIVE_FOR_RATIO,
-    Floats,
-    clopper_pearson,
-    effective_n,
-    overlap_rows,
-    share_interval,
-)
+from forex_assets.evaluation.inference import MIN_EFFECTIVE_FOR_RATIO, clopper_pearson, share_interval
+from forex_assets.evaluation.overlap import effective_n, overlap_rows
 from forex_assets.schemas import PROVENANCE
 from forex_assets.schemas.evidence import MODEL_COMPARISON, RELIABILITY
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats
 from forex_assets.errors import DataError
 from forex_assets.evaluation.direction import NEUTRAL_BAND_SHARE, brier, hits, outcome_classes, probabilities
-from forex_assets.evaluation.inference import Dates, Floats
 from forex_assets.evaluation.outcomes import as_dates
 from forex_assets.evaluation.scores import pinball, score_rows
 from forex_assets.levels import QUANTILE_COLUMNS

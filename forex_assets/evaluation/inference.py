@@ -1,42 +1,51 @@
 """Intervals for means, shares and ratios of errors that overlap.
 
-Errors of neighbouring origins of an h-step forecast share most of their steps: under a random walk their correlation at
-a distance of k origins is ``1 - k/h``. A naive interval takes them as independent and is far too narrow (spec K03). The
-intervals here use that known correlation, which holds in samples too short to estimate any, together with an estimate
-of the dependence that is there (Newey-West), whichever is wider. Measured validity: docs/evaluation.md.
+A naive interval takes neighbouring errors as independent and is far too narrow (spec K03). The intervals here use the
+correlation that is known from the overlap, which holds in samples too short to estimate any, together with an estimate
+of the dependence that is there, whichever is wider. Measured validity: docs/evaluation.md.
 
 References
 ----------
-Hansen and Hodrick (1980), JPE 88(5), for the dependence of overlapping errors; Newey and West (1987), Econometrica
-55(3); Satterthwaite (1946), Biometrics 2(6), for the degrees of freedom; Clopper and Pearson (1934), Biometrika 26(4);
-Politis and Romano (1994), The stationary bootstrap, JASA 89(428).
+Clopper and Pearson (1934), Biometrika 26(4); for the rest see :mod:`.overlap` and :mod:`.bootstrap`.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats
 from forex_assets.errors import ValidationError
-
-Floats = npt.NDArray[np.float64]
-Dates = npt.NDArray[np.datetime64]
+from forex_assets.evaluation.bootstrap import (
+    block_length,
+    bootstrap_widening,
+    speaking_stretches,
+    stationary_bootstrap_sums,
+)
+from forex_assets.evaluation.overlap import (
+    check_overlap,
+    days_of,
+    effective_n,
+    grow,
+    hits_effective_n,
+    newey_west,
+    newey_west_lags,
+    origin_spacing,
+    overlap_moments,
+)
 
 CONFIDENCE = 0.95
 BOOTSTRAP_DRAWS = 1_000
 BOOTSTRAP_SEED = 20250613
-#: A block bootstrap of fewer independent stretches than this says nothing about its own spread.
 MIN_EFFECTIVE_FOR_RATIO = 5.0
-#: Dependence is estimated only in samples that hold this many independent errors.
+"""A block bootstrap of fewer independent stretches than this says nothing about its own spread."""
 _MIN_EFFECTIVE_FOR_ESTIMATE = 20.0
-#: How long volatility is remembered (half a year): hits and losses cluster beyond the overlap.
-_MEMORY_BUSINESS_DAYS = 125
-#: Two losses whose proportion varies by less than this share of the largest loss cannot be told apart.
+"""Dependence is estimated only in samples that hold this many independent errors."""
 _PROPORTIONAL = 1e-9
+"""Two losses whose proportion varies by less than this share of the largest loss cannot be told apart."""
 
 
 class Interval(NamedTuple):
@@ -47,46 +56,6 @@ class Interval(NamedTuple):
     high: float
     n: int
     n_effective: float
-
-
-def overlap_rows(order_dates: npt.ArrayLike, overlap_steps: float) -> float:
-    """Return how many consecutive origins share steps, from the origins' usual distance in business days.
-
-    Parameters
-    ----------
-    order_dates:
-        Origin dates (n,), in any order; repeats (several rows of one date) count once.
-    overlap_steps:
-        Steps of one forecast error, in business days.
-    """
-    return max(1.0, float(overlap_steps) / origin_spacing(_dates(order_dates)))
-
-
-def effective_n(n: int, overlap: float) -> float:
-    """Return how many independent errors tell as much about a mean as ``n`` consecutive overlapping ones.
-
-    Parameters
-    ----------
-    n:
-        Rows, one per origin, in order.
-    overlap:
-        Consecutive rows whose errors share steps (1: none), as :func:`overlap_rows` gives.
-    """
-    _check_overlap(overlap)
-    return _overlap_moments(int(n), round(float(overlap), 6))[0] if n > 0 else 0.0
-
-
-def hits_effective_n(n: int, overlap: float, share: float) -> float:
-    """Return the same for hits of a central interval that holds ``share`` of normal errors.
-
-    Whether an error lies outside depends less on its neighbours than the error itself does, so hits are worth more.
-    """
-    _check_overlap(overlap)
-    if n <= 0:
-        return 0.0
-    if overlap <= 1:
-        return float(n)
-    return _hits_effective_n(int(n), round(float(overlap), 6), round(float(np.clip(share, 0.01, 0.99)), 2))
 
 
 def mean_interval(values: npt.ArrayLike, order_dates: npt.ArrayLike, overlap_steps: float) -> Interval:
@@ -110,7 +79,7 @@ def mean_interval(values: npt.ArrayLike, order_dates: npt.ArrayLike, overlap_ste
     are NaN.
     """
     values = np.asarray(values, dtype=np.float64)
-    dates = _dates(order_dates)
+    dates = days_of(order_dates)
     _check_rows(values, dates)
     n = len(values)
     if n == 0:
@@ -119,7 +88,7 @@ def mean_interval(values: npt.ArrayLike, order_dates: npt.ArrayLike, overlap_ste
     m = len(counts)
     spacing = origin_spacing(dates)
     overlap = max(1.0, overlap_steps / spacing)
-    effective, unbiased_scale, freedom = _overlap_moments(m, round(overlap, 6))
+    effective, unbiased_scale, freedom = overlap_moments(m, round(overlap, 6))
     mean = float(values.mean())
     if m < 3:
         return Interval(mean, math.nan, math.nan, n, effective)
@@ -153,12 +122,12 @@ def share_interval(hits: npt.ArrayLike, overlap: float, order_dates: npt.ArrayLi
         order = np.arange(n)
         spacing, rows = 1.0, float(overlap)
     else:
-        dates = _dates(order_dates)
+        dates = days_of(order_dates)
         _check_rows(values, dates)
         order = np.argsort(dates, kind="stable")
         spacing = origin_spacing(dates)
         rows = max(1.0, overlap / spacing)
-    _check_overlap(rows)
+    check_overlap(rows)
     share = float(values.mean())
     effective = _effective_trials(values[order], rows, spacing, share)
     low, high = clopper_pearson(share, effective)
@@ -223,7 +192,7 @@ def ratio_intervals(
     the denominator is zero.
     """
     num, den = np.asarray(num, dtype=np.float64), np.asarray(den, dtype=np.float64)
-    order_dates = _dates(dates)
+    order_dates = days_of(dates)
     if num.shape != den.shape:
         raise ValidationError(
             f"A ratio needs both losses on the same rows; got shapes {num.shape} and {den.shape}.",
@@ -256,35 +225,25 @@ def ratio_intervals(
         centre = np.log(ratio[usable])
         tail = 100 * (1 - CONFIDENCE) / 2
         spread = np.percentile(np.log(totals[:, :kept] / totals[:, kept:]) - centre, [tail, 100 - tail], axis=0)
-        freedom = np.maximum(1.0, np.minimum(_speaking_stretches(excess[:, usable], overlap) - 1.0, m / length))
-        widen = _bootstrap_widening(m, overlap, length) * _student_t(freedom) / _student_t(np.array(np.inf))
+        freedom = np.maximum(1.0, np.minimum(speaking_stretches(excess[:, usable], overlap) - 1.0, m / length))
+        widen = bootstrap_widening(m, overlap, length) * _student_t(freedom) / _student_t(np.array(np.inf))
         low[usable] = np.exp(centre + np.minimum(spread[0], 0.0) * widen)
         high[usable] = np.exp(centre + np.maximum(spread[1], 0.0) * widen)
     return [Interval(float(r), float(a), float(b), n, effective) for r, a, b in zip(ratio, low, high, strict=True)]
 
 
-def block_length(n: int, overlap: float, spacing: float) -> float:
-    """Return the mean block, in origins, that a bootstrap of ``n`` overlapping rows needs.
+def clopper_pearson(share: npt.ArrayLike, trials: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Return both ends of the 95% interval of shares at effective numbers of trials, vectorised; NaN stays NaN."""
+    from scipy.special import betaincinv
 
-    At least two overlaps, and half a year (the memory of volatility) where twenty of them fit; never over half of all.
-    """
-    return float(min(max(2.0 * overlap, n ** (1 / 3), min(_MEMORY_BUSINESS_DAYS / spacing, n / 20)), n / 2))
-
-
-def _dates(values: npt.ArrayLike) -> Dates:
-    return np.atleast_1d(np.asarray(values)).astype("datetime64[D]")
-
-
-def origin_spacing(dates: Dates) -> float:
-    """Return the usual distance of neighbouring origins in business days."""
-    unique = dates if _grow(dates) else np.unique(dates)
-    if len(unique) < 2:
-        return 1.0
-    return max(1.0, float(np.median(np.busday_count(unique[:-1], unique[1:]))))
-
-
-def _grow(dates: Dates) -> bool:
-    return bool((dates[1:] > dates[:-1]).all())
+    tail = (1.0 - CONFIDENCE) / 2.0
+    share = np.asarray(share, dtype=np.float64)
+    trials = np.maximum(np.broadcast_to(np.asarray(trials, dtype=np.float64), share.shape), 1e-9)
+    hits, misses = share * trials, (1.0 - share) * trials
+    low = np.where(hits <= 1e-12, 0.0, betaincinv(np.maximum(hits, 1e-12), misses + 1.0, tail))
+    high = np.where(misses <= 1e-12, 1.0, betaincinv(hits + 1.0, np.maximum(misses, 1e-12), 1.0 - tail))
+    unknown = np.isnan(share)
+    return np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)
 
 
 def _check_rows(values: Floats, dates: Dates) -> None:
@@ -299,76 +258,14 @@ def _check_rows(values: Floats, dates: Dates) -> None:
         )
 
 
-def _check_overlap(overlap: float) -> None:
-    if not overlap >= 1:
-        raise ValidationError(
-            f"overlap must be at least 1 (1: rows share no steps), got {overlap!r}.",
-            remedy="pass the number of consecutive rows whose errors share steps.",
-        )
-
-
 def _by_date(dates: Dates, values: Floats) -> tuple[Floats, Floats]:
     """Return sums per date in date order, and rows per date."""
-    if _grow(dates):
+    if grow(dates):
         return values, np.ones(len(dates))
     unique, inverse, counts = np.unique(dates, return_inverse=True, return_counts=True)
     sums = np.zeros((len(unique), *values.shape[1:]))
     np.add.at(sums, inverse.ravel(), values)
     return sums, counts.astype(np.float64)
-
-
-@functools.lru_cache(maxsize=4096)
-def _overlap_moments(n: int, overlap: float) -> tuple[float, float, float]:
-    """Return (effective n, factor that unbiases the sample variance, its degrees of freedom) for ``1 - k/overlap``.
-
-    With R the correlation matrix and M the removal of the mean: ``n_eff = n² / 1'R1``, ``E[x'Mx] = tr(MR)`` and
-    Satterthwaite's ``tr(MR)² / tr(MRMR)``.
-    """
-    if n == 1:
-        return 1.0, math.nan, math.nan
-    lags = np.arange(n)
-    rho = np.maximum(0.0, 1.0 - lags / overlap)
-    cumulative = np.cumsum(rho)
-    row_sums = cumulative + cumulative[::-1] - 1.0
-    total = float(row_sums.sum())
-    trace = n - total / n
-    squares = float(n + 2.0 * ((n - lags[1:]) * rho[1:] ** 2).sum())
-    trace_squared = squares - 2.0 * float(row_sums @ row_sums) / n + (total / n) ** 2
-    return n * n / total, n / trace, max(1.0, trace * trace / trace_squared)
-
-
-@functools.lru_cache(maxsize=4096)
-def _hits_effective_n(n: int, overlap: float, share: float) -> float:
-    lags = np.arange(1, min(n, math.ceil(overlap)))
-    correlation = _hit_correlations(overlap, share)[: len(lags)]
-    return float(n / (1.0 + 2.0 * ((1.0 - lags / n) * correlation).sum()))
-
-
-@functools.lru_cache(maxsize=4096)
-def _hit_correlations(overlap: float, share: float) -> Floats:
-    """Return the correlation of hits at every lag at which errors overlap: it does not depend on how many there are."""
-    lags = np.arange(1, math.ceil(overlap))
-    return _hit_correlation(np.maximum(0.0, 1.0 - lags / overlap), share)
-
-
-@functools.cache
-def _quadrature() -> tuple[Floats, Floats]:
-    nodes, weights = np.polynomial.legendre.leggauss(96)
-    return nodes, weights
-
-
-def _hit_correlation(rho: Floats, share: float) -> Floats:
-    """Return the correlation of two hits of a central interval when the normal errors correlate by ``rho``."""
-    from scipy.special import ndtr, ndtri
-
-    edge = float(ndtri((1.0 + share) / 2.0))
-    nodes, weights = _quadrature()
-    z = nodes * edge
-    density = np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi) * weights * edge
-    rho = rho[:, None]
-    spread = np.sqrt(1.0 - rho * rho)
-    both = (density * (ndtr((edge - rho * z) / spread) - ndtr((-edge - rho * z) / spread))).sum(axis=1)
-    return np.asarray(np.clip((both - share * share) / (share * (1.0 - share)), 0.0, 1.0), dtype=np.float64)
 
 
 def _effective_trials(hits: Floats, overlap: float, spacing: float, share: float) -> float:
@@ -391,47 +288,6 @@ def _newey_west_half_width(influence: Floats, lags: int) -> float:
     return float(_student_t(np.array(freedom))) * error
 
 
-def newey_west(influence: Floats, lags: int) -> tuple[float, float]:
-    """Return the standard error of the mean of a centred series, and its degrees of freedom.
-
-    Bartlett weights on ``lags`` autocovariances. The variance so estimated has about ``1.5 n / lags`` degrees of
-    freedom; measured about the sample's own mean it misses ``lags / n`` of itself, which is put back.
-    """
-    n = len(influence)
-    total = float(influence @ influence)
-    for lag in range(1, min(lags, n - 1) + 1):
-        total += 2.0 * (1.0 - lag / (lags + 1.0)) * float(influence[lag:] @ influence[:-lag])
-    freedom = max(1.0, 1.5 * n / (lags + 1.0))
-    return math.sqrt(max(total, 0.0) / max(0.5, 1.0 - lags / n)) / n, freedom
-
-
-def newey_west_lags(n: int, overlap: float, spacing: float) -> int:
-    """Return how many autocovariances of ``n`` overlapping rows are weighed: twice the overlap, or half a year."""
-    return math.ceil(max(2.0 * overlap, min(_MEMORY_BUSINESS_DAYS / spacing, n / 10)))
-
-
-def _speaking_stretches(excess: Floats, overlap: float) -> Floats:
-    """Return how many stretches of ``overlap`` rows carry the variation of each column: ``(sum d²)² / sum d⁴``."""
-    stretch = max(1, round(overlap))
-    edges = np.arange(0, max(1, len(excess) - stretch + 1), stretch)
-    totals = np.add.reduceat(excess, edges, axis=0)
-    return np.asarray((totals**2).sum(axis=0) ** 2 / (totals**4).sum(axis=0), dtype=np.float64)
-
-
-def clopper_pearson(share: npt.ArrayLike, trials: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Return both ends of the 95% interval of shares at effective numbers of trials, vectorised; NaN stays NaN."""
-    from scipy.special import betaincinv
-
-    tail = (1.0 - CONFIDENCE) / 2.0
-    share = np.asarray(share, dtype=np.float64)
-    trials = np.maximum(np.broadcast_to(np.asarray(trials, dtype=np.float64), share.shape), 1e-9)
-    hits, misses = share * trials, (1.0 - share) * trials
-    low = np.where(hits <= 1e-12, 0.0, betaincinv(np.maximum(hits, 1e-12), misses + 1.0, tail))
-    high = np.where(misses <= 1e-12, 1.0, betaincinv(hits + 1.0, np.maximum(misses, 1e-12), 1.0 - tail))
-    unknown = np.isnan(share)
-    return np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)
-
-
 def _student_t(freedom: Floats) -> Floats:
     """Return the upper 97.5% point of Student's t, of the normal distribution where ``freedom`` is infinite."""
     from scipy.special import ndtri, stdtrit
@@ -439,43 +295,3 @@ def _student_t(freedom: Floats) -> Floats:
     upper = 1.0 - (1.0 - CONFIDENCE) / 2.0
     finite = np.where(np.isinf(freedom), 1.0, freedom)
     return np.asarray(np.where(np.isinf(freedom), ndtri(upper), stdtrit(finite, upper)), dtype=np.float64)
-
-
-def _bootstrap_widening(n: int, overlap: float, length: float) -> float:
-    """Return true over bootstrapped standard error for the correlation ``1 - k/overlap``, blocks of mean ``length``.
-
-    Geometric blocks weight the correlation at lag k by ``(1 - 1/length)^k``, and measuring it about the sample's own
-    mean loses ``2 length / n`` of the variance.
-    """
-    lags = np.arange(1, math.ceil(overlap))
-    rho = 1.0 - lags / overlap
-    kept = (1.0 - 1.0 / length) ** lags
-    missed = (1.0 + 2.0 * rho.sum()) / (1.0 + 2.0 * (rho * kept).sum())
-    return math.sqrt(missed / max(0.5, 1.0 - 2.0 * length / n))
-
-
-def _stationary_blocks(
-    n: int, length: float, draws: int, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return first rows and lengths (draws, blocks) of stationary-bootstrap samples; a draw's lengths add up to n."""
-    blocks = math.ceil(n / length + 4.0 * math.sqrt(n / length) + 4.0)
-    ends = np.cumsum(rng.geometric(1.0 / length, size=(draws, blocks)), axis=1)
-    while (ends[:, -1] < n).any():
-        more = rng.geometric(1.0 / length, size=(draws, blocks))
-        ends = np.concatenate([ends, ends[:, -1:] + np.cumsum(more, axis=1)], axis=1)
-    lengths = np.diff(np.minimum(ends, n), axis=1, prepend=0)
-    return rng.integers(0, n, size=lengths.shape), lengths
-
-
-def stationary_bootstrap_sums(rows: Floats, length: float, draws: int, rng: np.random.Generator) -> Floats:
-    """Return the column totals of stationary-bootstrap samples of the rows, shape (draws, columns).
-
-    Blocks start anywhere and run round the end. A block's total is a difference of running totals, so the cost is that
-    of the blocks, not of the rows.
-    """
-    starts, lengths = _stationary_blocks(len(rows), length, draws, rng)
-    totals = np.empty((draws, rows.shape[1]))
-    for column in range(rows.shape[1]):
-        running = np.concatenate([[0.0], np.cumsum(np.tile(rows[:, column], 2))])
-        totals[:, column] = (running[starts + lengths] - running[starts]).sum(axis=1)
-    return totals

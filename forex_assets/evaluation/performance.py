@@ -17,13 +17,12 @@ import pandas as pd
 from forex_assets.evaluation.inference import (
     MIN_EFFECTIVE_FOR_RATIO,
     Interval,
-    effective_n,
     mean_interval,
-    overlap_rows,
     ratio_intervals,
     share_interval,
 )
 from forex_assets.evaluation.outcomes import DateLike, as_dates, last_complete_day
+from forex_assets.evaluation.overlap import effective_n, overlap_rows
 from forex_assets.evaluation.scores import score_rows
 from forex_assets.levels import QUANTILE_COLUMNS
 from forex_assets.schemas import PERFORMANCE_REPORT, PROVENANCE

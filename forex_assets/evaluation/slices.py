@@ -14,15 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from forex_assets.arrays import Dates, Floats
 from forex_assets.evaluation.grid import ScoreGrid
-from forex_assets.evaluation.inference import (
-    Dates,
-    Floats,
-    clopper_pearson,
-    effective_n,
-    hits_effective_n,
-    overlap_rows,
-)
+from forex_assets.evaluation.inference import clopper_pearson
+from forex_assets.evaluation.overlap import effective_n, hits_effective_n, overlap_rows
 from forex_assets.schemas import PROVENANCE
 from forex_assets.schemas.evidence import PERFORMANCE_SLICES
 

@@ -19,17 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from forex_assets.arrays import Dates, Floats
 from forex_assets.errors import DataError
 from forex_assets.evaluation.ability import diebold_mariano
-from forex_assets.evaluation.inference import (
-    Dates,
-    Floats,
-    effective_n,
-    mean_interval,
-    origin_spacing,
-    ratio_intervals,
-    share_interval,
-)
+from forex_assets.evaluation.inference import mean_interval, ratio_intervals, share_interval
+from forex_assets.evaluation.overlap import effective_n, origin_spacing
 from forex_assets.lifecycle import criteria
 from forex_assets.lifecycle.search.objective import Losses, paired
 

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from forex_assets.arrays import Dates, Floats
 from forex_assets.errors import DataError, ValidationError
 from forex_assets.evaluation.ability import diebold_mariano
-from forex_assets.evaluation.inference import Dates, Floats, effective_n, origin_spacing, ratio_intervals
+from forex_assets.evaluation.inference import ratio_intervals
+from forex_assets.evaluation.overlap import effective_n, origin_spacing
 from forex_assets.lifecycle import criteria
 
 FUNCTION = "gate-loss/1"

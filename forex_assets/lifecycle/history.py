@@ -20,7 +20,8 @@ import numpy as np
 
 from forex_assets.arrays import Dates, Floats
 from forex_assets.errors import DataError, ValidationError
-from forex_assets.evaluation.inference import Interval, origin_spacing, ratio_intervals, share_interval
+from forex_assets.evaluation.inference import Interval, ratio_intervals, share_interval
+from forex_assets.evaluation.overlap import origin_spacing
 from forex_assets.forecasting.registry import ModelChoice
 from forex_assets.lifecycle import gate
 from forex_assets.lifecycle.comparison import panel_rows

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from forex_assets.clock import as_of_instants
-from forex_assets.evaluation.inference import Interval, effective_n, mean_interval, ratio_interval, share_interval
+from forex_assets.evaluation.inference import Interval, mean_interval, ratio_interval, share_interval
+from forex_assets.evaluation.overlap import effective_n
 from forex_assets.monitoring.degradation import normal_scores
 from forex_assets.monitoring.finding import Finding
 from forex_assets.monitoring.frames import Frames, Scored

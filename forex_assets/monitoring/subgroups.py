@@ -94,7 +94,7 @@ def subgroup_table(
     regimes:
         Origin → regime.
     """
-    from forex_assets.evaluation.inference import effective_n
+    from forex_assets.evaluation.overlap import effective_n
 
     raw: list[tuple[Subgroup, bool]] = []
     for name, days in horizons.items():

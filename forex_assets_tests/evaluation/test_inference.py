@@ -13,13 +13,15 @@ from forex_assets.errors import ValidationError
 from forex_assets.evaluation import (
     effective_n,
     hits_effective_n,
-    inference,
     mean_interval,
     overlap_rows,
     ratio_interval,
     ratio_intervals,
     share_interval,
 )
+from forex_assets.evaluation.bootstrap import _stationary_blocks, stationary_bootstrap_sums
+from forex_assets.evaluation.inference import _newey_west_half_width
+from forex_assets.evaluation.overlap import _hit_correlation, overlap_moments
 
 DAYS = np.busday_offset("2000-01-03", np.arange(5_200))
 
@@ -99,7 +101,7 @@ def test_ratio_of_two_equally_good_models_is_seldom_called_different() -> None:
 def test_effective_n_is_that_of_the_correlation_matrix(n: int, overlap: float) -> None:
     matrix = triangle(n, overlap)
     centring = np.eye(n) - 1 / n
-    effective, scale, freedom = inference._overlap_moments(n, overlap)
+    effective, scale, freedom = overlap_moments(n, overlap)
     product = centring @ matrix
     assert effective == pytest.approx(n * n / matrix.sum())
     assert effective == pytest.approx(effective_n(n, overlap))
@@ -114,7 +116,7 @@ def test_hit_correlation_is_that_of_simulated_normals() -> None:
         second = rho * first + math.sqrt(1 - rho * rho) * noise
         for share, edge in ((0.95, 1.959964), (0.8, 1.281552)):
             expected = np.corrcoef(np.abs(first) < edge, np.abs(second) < edge)[0, 1]
-            assert inference._hit_correlation(np.array([rho]), share)[0] == pytest.approx(expected, abs=0.005)
+            assert _hit_correlation(np.array([rho]), share)[0] == pytest.approx(expected, abs=0.005)
 
 
 def test_newey_west_is_the_weighted_sum_over_all_pairs() -> None:
@@ -127,13 +129,13 @@ def test_newey_west_is_the_weighted_sum_over_all_pairs() -> None:
     from scipy.stats import t
 
     expected = t.ppf(0.975, 1.5 * 90 / (lags + 1)) * math.sqrt(variance)
-    assert inference._newey_west_half_width(values, lags) == pytest.approx(expected)
+    assert _newey_west_half_width(values, lags) == pytest.approx(expected)
 
 
 def test_bootstrap_totals_are_those_of_the_rows_they_stand_for() -> None:
     rows = np.random.default_rng(2).normal(size=(37, 3))
-    totals = inference.stationary_bootstrap_sums(rows, 6.0, 50, np.random.default_rng(4))
-    starts, lengths = inference._stationary_blocks(37, 6.0, 50, np.random.default_rng(4))
+    totals = stationary_bootstrap_sums(rows, 6.0, 50, np.random.default_rng(4))
+    starts, lengths = _stationary_blocks(37, 6.0, 50, np.random.default_rng(4))
     assert (lengths.sum(axis=1) == 37).all()
     for draw in range(50):
         picked = [
@@ -145,7 +147,7 @@ def test_bootstrap_totals_are_those_of_the_rows_they_stand_for() -> None:
 
 
 def test_blocks_have_the_mean_length_asked_for() -> None:
-    _, lengths = inference._stationary_blocks(20_000, 40.0, 20, np.random.default_rng(6))
+    _, lengths = _stationary_blocks(20_000, 40.0, 20, np.random.default_rng(6))
     assert lengths[lengths > 0].mean() == pytest.approx(40.0, rel=0.1)
 
 
