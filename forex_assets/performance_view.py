@@ -28,16 +28,15 @@ def with_status(
     backtest: pd.DataFrame,
     as_of: dt.date,
 ) -> pd.DataFrame:
-    """Return a performance report of one horizon with each model's status, by both profiles, and what to do."""
-    known = pd.Timestamp(as_of)
-    live = evaluation.loc[evaluation["matured_on"] <= known]
-    past = backtest.loc[backtest["matured_on"] <= known]
-    if len(past):
-        past = scored_backtest(past)
+    """Return a performance report of one horizon with each model's status, by both profiles, and what to do.
+
+    Rows that mature after ``as_of`` count for nothing: the monitor cuts for itself.
+    """
+    past = scored_backtest(backtest) if len(backtest) else backtest
     active = pipeline.active(pair_id, horizon, as_of).model
     out = report.copy()
     for model in out["model"].unique():
-        scores = matured_scores(live, past, str(model), deployed=str(model) == active)
+        scores = matured_scores(evaluation, past, str(model), deployed=str(model) == active)
         found, classic = model_reports(pipeline, pair_id, horizon, scores, as_of)
         rows = out["model"] == model
         out.loc[rows, "status"] = found.status

@@ -15,7 +15,7 @@ from forex_assets.monitoring.check import check_rows
 from forex_assets.performance_view import with_status
 from forex_assets.pipeline import Pipeline
 from forex_assets.settings import load_settings
-from forex_assets.watching import frames_from, matured_scores
+from forex_assets.watching import frames_from, matured_scores, scored_backtest
 from forex_assets_tests.evaluation.worlds import backtest, walk
 
 PAIR, HORIZON = "usdclp", "7d"
@@ -101,6 +101,29 @@ def test_nothing_that_matures_later_changes_a_status(pipeline: Pipeline, rows: t
     changed.loc[later, list(QUANTILE_COLUMNS)] *= 0.5
     names = ["status", "status_classic", "degradation_detected", "recommendation"]
     pd.testing.assert_frame_equal(judged(pipeline, table, cut)[names], judged(pipeline, changed, cut)[names])
+
+
+def test_no_live_forecast_that_matures_later_changes_a_status(
+    pipeline: Pipeline, rows: tuple[pd.DataFrame, dt.date]
+) -> None:
+    table, day = rows
+    cut = day - dt.timedelta(days=60)
+    table = table.drop_duplicates(["as_of", "model"])
+    report = performance_report(
+        schemas.EVALUATION.empty(), table, as_of=cut, recommended=pipeline.settings.recommended,
+        classic=pipeline.settings.classic, active_model="ensemble",
+    )  # fmt: skip
+    live = scored_backtest(table).assign(is_active=lambda frame: frame["model"] == "ensemble")
+    changed = live.copy()
+    changed.loc[changed["matured_on"] > pd.Timestamp(cut), ["crps", "error", "error_sigma", "pit"]] = [
+        9.0,
+        90.0,
+        9.0,
+        1.0,
+    ]
+    one, other = (with_status(pipeline, PAIR, HORIZON, report, scores, table, cut) for scores in (live, changed))
+    pd.testing.assert_frame_equal(one, other)
+    assert set(one["status"]) != {"UNKNOWN"}
 
 
 def test_a_report_without_rows_stays_without_rows(pipeline: Pipeline) -> None:

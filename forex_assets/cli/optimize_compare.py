@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from forex_assets.cli.common import HorizonOption, JsonOption, parse_horizons, print_json, stdout, whole_number
 from forex_assets.settings import load_settings
-
-PROFILES = ("classic", "recommended")
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,9 +53,9 @@ def compare(
     columns: list[Column[tuple[str, ...]]] = [
         Column("Horizon", lambda row: row[0], once=True),
         Column("Where nothing is wrong or better", lambda row: row[1]),
-        Column("Classic", lambda row: row[2]),
-        Column("Recommended", lambda row: row[3]),
     ]
+    for place, profile in enumerate(dict.fromkeys(row.profile for row in rows), start=2):
+        columns.append(Column(profile.capitalize(), operator.itemgetter(place)))
     print_table(stdout(), [line for name in names for line in _lines(name, rows)], columns)
     typer.echo("Searches and false alarms: where nothing is wrong, in the null world with most of them:")
     for row in rows:
@@ -72,8 +71,8 @@ def compare(
 
 
 def _lines(horizon: str, rows: list[ProfileRow]) -> list[tuple[str, ...]]:
-    """Return one line per figure of a horizon, the classic profile's beside the recommended one's."""
-    both = [next(row for row in rows if (row.horizon, row.profile) == (horizon, name)) for name in PROFILES]
+    """Return one line per figure of a horizon, one profile's beside the other's."""
+    both = [row for row in rows if row.horizon == horizon]
     figures: dict[str, Callable[[ProfileRow], str]] = {
         "searches a year": lambda row: f"{row.searches_per_year:.1f}",
         "false alarms a year": lambda row: "{:.2f} [{:.2f}, {:.2f}]".format(*row.false_alarms),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 
 import dagster as dg
 
@@ -47,12 +48,33 @@ def attempts(instance: dg.DagsterInstance, job: str, **tags: str) -> Attempts:
     """
     filters = dg.RunsFilter(job_name=job, tags=tags, statuses=[*ACTIVE, *FAILED])
     records = instance.get_run_records(filters, limit=MAX_ATTEMPTS + 1)
-    runs = [Run(_state(record.dagster_run.status), record.update_timestamp) for record in records]
-    return attempts_of(runs, dt.datetime.now(tz=dt.UTC))
+    return attempts_of([_run(record) for record in records], dt.datetime.now(tz=dt.UTC))
 
 
-def _state(status: dg.DagsterRunStatus) -> RunState:
-    return "failed" if status in FAILED else "active"
+def forecast_attempts(instance: dg.DagsterInstance, job: str, bars: Mapping[str, str]) -> dict[str, Attempts]:
+    """Return how the forecasts of some days went, asking the run storage once.
+
+    Parameters
+    ----------
+    bars:
+        Day → when its bars were written: any run of the day that is under way counts, but of those that came to nothing
+        only the ones on these bars.
+    """
+    statuses = [*ACTIVE, *FAILED]
+    records = instance.get_run_records(dg.RunsFilter(job_name=job, tags={"as_of": list(bars)}, statuses=statuses))
+    now = dt.datetime.now(tz=dt.UTC)
+    found = {}
+    for day, written in bars.items():
+        mine = [record for record in records if record.dagster_run.tags["as_of"] == day]
+        own = [record for record in mine if record.dagster_run.tags.get("bars_written_at") == written]
+        under_way = attempts_of([_run(record) for record in mine], now).under_way
+        found[day] = Attempts(under_way, attempts_of([_run(record) for record in own], now).over)
+    return found
+
+
+def _run(record: dg.RunRecord) -> Run:
+    state: RunState = "failed" if record.dagster_run.status in FAILED else "active"
+    return Run(state, record.update_timestamp)
 
 
 def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.SensorDefinition]:
@@ -77,10 +99,11 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.SensorDefinition]:
             return dg.SensorResult(skip_reason=f"Every recent day of {pair.id} with bars has its forecasts.")
         first, last = next(iter(horizons)), list(horizons)[-1]
         requests, waiting = [], []
-        for day in missing:
-            written = store.info(schemas.BARS, pair.id, (day,)).written_at.isoformat()
-            over = attempts(context.instance, forecast_job, as_of=day, bars_written_at=written).over
-            if in_progress(context.instance, forecast_job, as_of=day):
+        bars = {day: store.info(schemas.BARS, pair.id, (day,)).written_at.isoformat() for day in missing}
+        tried = forecast_attempts(context.instance, forecast_job, bars)
+        for day, written in bars.items():
+            over = tried[day].over
+            if tried[day].under_way:
                 waiting.append(f"{day}: in progress")
             elif over >= MAX_ATTEMPTS:
                 waiting.append(f"{day}: failed {over} times on these bars")

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from forex_assets.lifecycle.simulate import Rate, simulate_loop
-from forex_assets.monitoring.registry import Profile
+from forex_assets.monitoring.registry import PROFILES
 from forex_assets.optimization.trigger_rates import TriggerRate, trigger_rates
 
 if TYPE_CHECKING:
     from forex_assets.settings import Settings
 
-PROFILES: tuple[Profile, ...] = ("classic", "recommended")
 NULLS = ("walk_t5", "garch_t")
 BETTER = 0.10
 
@@ -99,7 +98,7 @@ def compare_profiles(
                 worlds=worlds,
                 seed=seed,
             )
-        for profile in PROFILES:
+        for profile in reversed(PROFILES):  # the classic one first: the other is held against it
             trigger = asked[horizon, profile]
             classic = profile == "classic"
             none, some = done[0.0], done[BETTER]

@@ -97,6 +97,36 @@ class TestForecastNewBars:
         assert requests == []
         assert why == f"{NEWEST}: failed {MAX_ATTEMPTS} times on these bars"
 
+    def test_the_run_storage_is_asked_once_however_many_days_wait(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        days = sorted({day for _, day in world.pipeline.store.keys(schemas.FORECAST, PAIR)})[-2:]
+        assert len(days) == 2
+        drop(world, schemas.FORECAST, [("7d", day) for day in days])
+        asked: list[str] = []
+        for name in ("get_run_records", "get_run_ids", "get_runs", "get_runs_count"):
+            real = getattr(world.instance, name)
+            monkeypatch.setattr(
+                world.instance,
+                name,
+                lambda *args, _real=real, _name=name, **kw: asked.append(_name) or _real(*args, **kw),
+            )
+        requests, _ = tick(world, "forecast_new_bars")
+        assert [request.tags["as_of"] for request in requests] == days
+        assert asked == ["get_run_records"]
+
+    def test_a_run_on_earlier_bars_holds_back_while_it_runs_and_does_not_count_when_it_failed(
+        self, world: World
+    ) -> None:
+        drop(world, schemas.FORECAST, [("7d", NEWEST)])
+        request = tick(world, "forecast_new_bars")[0][0]
+        earlier = request._replace(tags={**request.tags, "bars_written_at": "2001-01-01T00:00:00+00:00"})
+        for _ in range(MAX_ATTEMPTS):
+            remember(world, earlier, FORECAST_JOB, dg.DagsterRunStatus.FAILURE)
+        assert tick(world, "forecast_new_bars")[0][0].run_key == request.run_key
+        remember(world, earlier, FORECAST_JOB, dg.DagsterRunStatus.STARTED)
+        assert tick(world, "forecast_new_bars") == ([], f"{NEWEST}: in progress")
+
     @pytest.mark.capability("J07")
     def test_what_it_asks_for_runs_and_then_it_is_content(self, world: World) -> None:
         drop(world, schemas.FORECAST, [("7d", NEWEST), ("30d", NEWEST)])

@@ -91,5 +91,6 @@ def test_the_command_puts_both_profiles_side_by_side_where_nothing_is_wrong(
     said = forex("optimize", "compare", "--horizon", "7d")
     assert said.code == 0
     text = " ".join(said.out.split())
+    assert "Classic Recommended" in text, "a column per profile, in the order of the rows"
     assert "false alarms a year 34.50 [31.20, 37.90] 0.50 [0.20, 0.90]" in text
     assert "7d recommended: garch_t, 100 years" in text
