@@ -95,6 +95,7 @@ class Pipeline:
         self._recorded: set[str] = set()
         self._made: dict[str, tuple[Any, Any]] = {}
         self._asked: dict[str, Future[_Answered]] = {}
+        self._sources: Mapping[str, Source] | None = None
         self._looked_up: dict[str, pd.DataFrame] = {}
         self._looked_up_index: pd.DataFrame | None = None
 
@@ -273,12 +274,12 @@ class Pipeline:
         return frames
 
     @contextlib.contextmanager
-    def asking_together(self, pair_ids: Sequence[str], *, now: pd.Timestamp) -> Iterator[Mapping[str, Source]]:
+    def asking_together(self, pair_ids: Sequence[str], *, now: pd.Timestamp) -> Iterator[None]:
         """Ask the sources for several pairs at once, in the background, so that waits for providers do not add up.
 
         :meth:`write_ingest` inside the block takes what was answered for its pair, as of ``now``; a pair that failed
-        fails there and nowhere else. They share one client, which is given: a series that several pairs have is asked
-        for once, a dead host is found out once, and every provider's rate limit holds for all of them together.
+        fails there and nowhere else. They share one client: a series that several pairs have is asked for once, a dead
+        host is found out once, and every provider's rate limit holds for all of them together.
         """
         from concurrent.futures import ThreadPoolExecutor
 
@@ -292,11 +293,22 @@ class Pipeline:
         pool = ThreadPoolExecutor(max_workers=max(1, len(names)), thread_name_prefix="pair")
         with shared_sources(self.settings, now=now.to_pydatetime()) as sources:
             try:
-                self._asked = {name: pool.submit(one, name) for name in names}
-                yield sources
+                self._sources, self._asked = sources, {name: pool.submit(one, name) for name in names}
+                yield
             finally:
-                self._asked = {}
+                self._sources, self._asked = None, {}
                 pool.shutdown(cancel_futures=True)
+
+    @contextlib.contextmanager
+    def sources(self, *, now: pd.Timestamp) -> Iterator[Mapping[str, Source]]:
+        """Give the sources: inside :meth:`asking_together` those of all pairs, else some of their own."""
+        from forex_assets.market.ingest import shared_sources
+
+        if self._sources is not None:
+            yield self._sources
+            return
+        with shared_sources(self.settings, now=now.to_pydatetime()) as sources:
+            yield sources
 
     def _answered(self, pair_id: str) -> dict[str, pd.DataFrame] | None:
         """Return what was answered for a pair, once; None where nobody asked, or the pair was written since."""

@@ -48,11 +48,11 @@ def month_key(month: dt.date | np.datetime64) -> str:
 
 def bars(pipeline: Pipeline, *, now: pd.Timestamp) -> pd.DataFrame:
     """Return the panel's prices: what is stored, and what the sources have besides; a changed value is a new row."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from forex_assets.forecasting.panel.prices import CURRENCIES, FIRST_DAY, ecb_series, pair_id
-    from forex_assets.market.chain import Window, resolve
-    from forex_assets.market.ingest import open_gateway
+    from forex_assets.market.chain import OVERLAP_DAYS, Resolved, Window, resolve
     from forex_assets.market.publication import available_at
-    from forex_assets.market.sources import build_sources
 
     settings = pipeline.settings
     stored = read(pipeline, PANEL_BARS, ())
@@ -60,24 +60,33 @@ def bars(pipeline: Pipeline, *, now: pd.Timestamp) -> pd.DataFrame:
     specs = {pair_id(currency): (ecb_series(currency), ("folder", "ecb", "ecb_live")) for currency in CURRENCIES}
     specs[VIX] = (settings.series[VIX], ("folder", "fred", "yahoo"))
     first = FIRST_DAY.astype(object)
+
+    def one(name: str) -> Resolved:
+        spec, chain = specs[name]
+        held = _dates(stored, name)
+        # What is held need not be asked for again, but for the days in which a revision would show.
+        since = max(first, _newest(held, first) - dt.timedelta(days=OVERLAP_DAYS))
+        return resolve(spec, chain, sources, Window(start=first, live_start=since, now=instant), held)
+
+    with (
+        pipeline.sources(now=now) as sources,
+        ThreadPoolExecutor(max_workers=len(specs), thread_name_prefix="panel") as pool,
+    ):
+        answers = dict(zip(specs, pool.map(one, specs), strict=True))
     parts = [] if stored is None else [stored]
-    with open_gateway(settings, now=instant) as gateway:
-        sources = build_sources(settings, now=instant, gateway=gateway)
-        for name, (spec, chain) in specs.items():
-            held = _dates(stored, name)
-            window = Window(start=first, live_start=max(first, _newest(held, first)), now=instant)
-            frame = resolve(spec, chain, sources, window, held).frame
-            days = frame["event_date"].to_numpy().astype("datetime64[D]")
-            fresh = pd.DataFrame(
-                {
-                    "series": name,
-                    "event_date": days.astype("datetime64[ns]"),
-                    "available_at": _utc(available_at(spec, days)),
-                    "value": frame["value"].to_numpy(dtype=float),
-                    "source": frame["source"].to_numpy(dtype=object),
-                }
-            )
-            parts.append(_new_rows(stored, fresh[days >= FIRST_DAY], now))
+    for name, (spec, _) in specs.items():
+        frame = answers[name].frame
+        days = frame["event_date"].to_numpy().astype("datetime64[D]")
+        fresh = pd.DataFrame(
+            {
+                "series": name,
+                "event_date": days.astype("datetime64[ns]"),
+                "available_at": _utc(available_at(spec, days)),
+                "value": frame["value"].to_numpy(dtype=float),
+                "source": frame["source"].to_numpy(dtype=object),
+            }
+        )
+        parts.append(_new_rows(stored, fresh[days >= FIRST_DAY], now))
     parts.append(_new_rows(stored, _fixing(pipeline), now))
     frame = pd.concat([part for part in parts if len(part)], ignore_index=True)
     frame["available_at"] = pd.to_datetime(frame["available_at"], utc=True)

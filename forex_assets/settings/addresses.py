@@ -92,12 +92,13 @@ class TableAddress(BaseModel):
 
 
 class EcbAddress(BaseModel):
-    """A cross: ``quote`` currency per unit of ``base``."""
+    """A cross: ``quote`` currency per unit of ``base``; ``together`` are currencies others want at the same time."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     base: _Currency
     quote: _Currency
+    together: tuple[_Currency, ...] = ()
 
 
 class MindicadorAddress(BaseModel):

@@ -151,7 +151,7 @@ def test_damaged_cache_entry_is_fetched_again_and_logged(tmp_path: Path, caplog:
     (entry,) = tmp_path.iterdir()
     entry.write_text('{"body"', encoding="utf-8")
     with caplog.at_level(logging.WARNING):
-        assert gateway.cached("key", not_before=NOW) is None
+        assert HttpGateway(FAST, cache_dir=tmp_path, now=NOW).cached("key", not_before=NOW) is None
     assert "unreadable" in caplog.text
 
 

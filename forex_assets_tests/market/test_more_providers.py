@@ -179,17 +179,20 @@ def test_alpha_vantage_yields_are_daily_percent_and_missing_is_a_dot(
         ask(source, series["us_2y"])
 
 
+@pytest.mark.parametrize(
+    ("field", "said", "match"),
+    [("3. To Symbol", "COP", "about 'COP', not CLP"), ("6. Time Zone", "Moon", "zone is 'Moon'")],
+)
 def test_alpha_vantage_says_whose_bars_it_sends(
-    provider: Provider, gateway: HttpGateway, series: dict[str, SeriesSpec]
+    provider: Provider, gateway: HttpGateway, series: dict[str, SeriesSpec], field: str, said: str, match: str
 ) -> None:
     body = alpha_vantage(sorted(close().items()))
     source = AlphaVantageSource(**common(provider, gateway), api_key="a-key-of-mine")
-    provider.always(Reply({**body, "Meta Data": {**body["Meta Data"], "3. To Symbol": "COP"}}))
-    with pytest.raises(SourceError, match="about 'COP', not CLP"):
-        ask(source, series["usdclp_close"])
-    provider.always(Reply({**body, "Meta Data": {**body["Meta Data"], "6. Time Zone": "Moon"}}))
-    with pytest.raises(SourceError, match="zone is 'Moon'"):
-        ask(source, series["usdclp_close"])
+    provider.always(Reply({**body, "Meta Data": {**body["Meta Data"], field: said}}))
+    for _ in range(2):  # what it said stays said: it is not asked again in this ingestion
+        with pytest.raises(SourceError, match=match):
+            ask(source, series["usdclp_close"])
+    assert len(provider.requests) == 1
 
 
 @pytest.mark.capability("L19")

@@ -45,7 +45,7 @@ def ecb_series(currency: str) -> SeriesSpec:
         basis="fixing",
         addresses={
             "ecb": {"base": "USD", "quote": currency},
-            "ecb_live": {"base": "USD", "quote": currency},
+            "ecb_live": {"base": "USD", "quote": currency, "together": CURRENCIES},
             "folder": {"file": f"fx_{pair_id(currency)}_ecb_daily.csv"},
         },
     )

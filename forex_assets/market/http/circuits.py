@@ -19,6 +19,7 @@ from forex_assets.market.http.cache import write_json
 from forex_assets.settings import HttpSettings
 
 _LOG = logging.getLogger(__name__)
+_AT_ONCE = dt.timedelta(seconds=30)
 
 
 @dataclass
@@ -61,7 +62,8 @@ class Circuits:
             entry = json.loads(path.read_bytes())
             opened, until = (dt.datetime.fromisoformat(entry[name]) for name in ("opened_at", "until"))
             why, host.openings = str(entry["why"]), int(entry["openings"])
-            still_open = opened <= self._now < until  # a clock set back closes it
+            # A clock set back closes it; an ingestion that began a little later may have opened it.
+            still_open = opened - _AT_ONCE <= self._now < until
         except (OSError, ValueError, KeyError, TypeError) as error:
             _LOG.warning("The record of an open circuit is unreadable and ignored: %s (%s)", path.name, error)
             return

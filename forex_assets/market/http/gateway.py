@@ -95,6 +95,7 @@ class HttpGateway:
         self._is_probing = transport is None
         self._hosts: dict[str, Host] = {}
         self._turns: dict[str, threading.Lock] = {}
+        self._failures: dict[tuple[str, str], SourceError] = {}
         self._guard = threading.Lock()
 
     def expect(self, urls: Iterable[str]) -> None:
@@ -153,6 +154,8 @@ class HttpGateway:
                     return self._ask(question, host)
                 finally:
                     host.contacted = True
+        if host.down is None:
+            self._circuits.recall(host)  # another process may have found it dead meanwhile
         return self._ask(question, host)
 
     def give_up(self, url: str, why: str) -> None:
@@ -160,23 +163,39 @@ class HttpGateway:
         self._circuits.open(self._host(host_key(url)), why, _USED_UP)
 
     @contextlib.contextmanager
-    def turn(self, key: str) -> Iterator[None]:
-        """Let one thread at a time look for the answer under ``key`` and ask: the others then find it kept."""
+    def turn(self, key: str, asked: str = "") -> Iterator[None]:
+        """Let one at a time, of all threads and processes, look for the answer under ``key`` and ask.
+
+        The others then find it kept. A question that failed is not asked again in this ingestion: it fails as before.
+
+        Raises
+        ------
+        SourceError
+            When the question ``asked`` failed before.
+        """
         with self._guard:
             lock = self._turns.setdefault(key, threading.Lock())
-        with lock:
-            yield
+        with lock, self._cache.alone(key, timeout_s=_STALL_READS * self._http.read_timeout_s):
+            failure = self._failures.get((key, asked))
+            if failure is not None:
+                raise type(failure)(failure.message, remedy=failure.remedy)
+            try:
+                yield
+            except SourceError as error:
+                self._failures[key, asked] = error
+                raise
 
     def cached(self, key: str, *, not_before: dt.datetime, asked: str = "") -> Payload | None:
         """Return the answer kept under ``key`` to the question ``asked`` if fetched at or after ``not_before``."""
         return self._cache.get(key, not_before=not_before, asked=asked)
 
-    def keep(self, key: str, payload: Payload, *, asked: str = "") -> None:
+    def keep(self, key: str, payload: Payload, *, asked: str = "", on_disk: bool = True) -> None:
         """Keep an answer under ``key``, in place of the one there; ``asked`` tells which question it answers.
 
-        A cache that cannot be written is logged and costs the next run a request.
+        What must not be on disk is kept for this ingestion. A cache that cannot be written is logged and costs the
+        next run a request.
         """
-        self._cache.keep(key, payload, asked=asked)
+        self._cache.keep(key, payload, asked=asked, on_disk=on_disk)
 
     def close(self) -> None:
         """Close the connections; the gateway opens new ones if it is used again.

@@ -47,12 +47,14 @@ class EcbLiveSource(LiveSource):
         """
         address = address_for(request.series, self.name, EcbAddress, "{base: EUR, quote: USD}")
         label = f"ecb_live {address.base}{address.quote}"
-        wanted = [name for name in dict.fromkeys((address.base, address.quote)) if name != EURO]
+        own = [name for name in dict.fromkeys((address.base, address.quote)) if name != EURO]
+        wanted = sorted({*own, *address.together} - {EURO}) if address.together else own
+        subject = "together" if address.together else None
         try:
             (rates, note), payload = self.ask(
                 request.series,
                 f"{self.base_url.rstrip('/')}/D.{'+'.join(wanted)}.EUR.SP00.A",
-                functools.partial(parse_sdmx, currencies=wanted, label=label),
+                functools.partial(parse_sdmx, currencies=own, asked=wanted, label=label),
                 label=label,
                 kind="text",
                 params={
@@ -61,6 +63,7 @@ class EcbLiveSource(LiveSource):
                     "endPeriod": request.end.isoformat(),
                 },
                 headers={"Accept": "text/csv"},
+                subject=subject,
             )
         except SourceError as error:
             try:
@@ -72,6 +75,7 @@ class EcbLiveSource(LiveSource):
                     kind="bytes",
                     params={},
                     part="archive",
+                    subject=subject,
                 )
             except SourceError as again:
                 raise SourceError(f"{error.message} {again.message}", remedy=again.remedy) from None
@@ -83,8 +87,10 @@ class EcbLiveSource(LiveSource):
         return result_of(within(frame, request), payload, repeated, note)
 
 
-def parse_sdmx(text: str, *, currencies: list[str], label: str) -> tuple[pd.DataFrame, str | None]:
+def parse_sdmx(text: str, *, currencies: list[str], asked: list[str], label: str) -> tuple[pd.DataFrame, str | None]:
     """Return units of each currency per euro, one column each, indexed by date; and a note.
+
+    ``asked`` are all the answer may be about.
 
     Raises
     ------
@@ -95,7 +101,7 @@ def parse_sdmx(text: str, *, currencies: list[str], label: str) -> tuple[pd.Data
     parts: dict[str, pd.Series[float]] = {}
     notes: list[str] = []
     for row in rows:
-        if row[0] not in currencies or row[1] != EURO:
+        if row[0] not in asked or row[1] != EURO:
             raise SourceError(f"{label}: a row is about {shown('/'.join(row[:2]))}.", remedy=FORMAT_REMEDY)
     for name in currencies:
         mine = [row for row in rows if row[0] == name]

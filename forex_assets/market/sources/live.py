@@ -104,21 +104,23 @@ class LiveSource:
         headers: Mapping[str, str] | None = None,
         secrets: Sequence[str] = (),
         part: str = "",
+        subject: str | None = None,
     ) -> tuple[_T, Payload]:
         """Return what ``read`` makes of the answer, and the answer: from the cache while that is good.
 
-        One answer a series (and ``part``) is kept, and only one that could be read; an old one makes the request
-        conditional. ``secret_params`` and ``headers`` enter no cache, error or log; an answer that repeats one of the
-        former, or of ``secrets``, is used and not kept.
+        One answer a series (or other ``subject``, where several series read the same) and ``part`` is kept, and only
+        one that could be read; an old one makes the request conditional. ``secret_params`` and ``headers`` enter no
+        cache, error or log; an answer that repeats one of the former, or of ``secrets``, is kept for this ingestion
+        and not on disk.
 
         Raises
         ------
         SourceError
             When the provider fails, or ``read`` refuses its answer.
         """
-        slot = f"{self.name} {series.id} {part}".strip()
+        slot = f"{self.name} {subject or series.id} {part}".strip()
         asked = f"{url}?" + "&".join(f"{name}={value}" for name, value in sorted(params.items()))
-        with self.gateway.turn(slot):
+        with self.gateway.turn(slot, asked):
             fresh = self.gateway.cached(slot, not_before=fresh_since(series, self.now, self.cache_hours), asked=asked)
             if fresh is not None:
                 note_cached(label, fresh.sha256)
@@ -139,8 +141,8 @@ class LiveSource:
             except LimitUsedUpError as error:
                 self.gateway.give_up(url, error.message)
                 raise
-            if not any(text in str(payload.body) for text in (*(secret_params or {}).values(), *secrets)):
-                self.gateway.keep(slot, payload, asked=asked)
+            repeats = any(text in str(payload.body) for text in (*(secret_params or {}).values(), *secrets))
+            self.gateway.keep(slot, payload, asked=asked, on_disk=not repeats)
             return value, payload
 
 

@@ -20,10 +20,12 @@ from pydantic import ValidationError
 
 from forex_assets.errors import ConfigError, SourceError
 from forex_assets.market.contract import PRICE_COLUMNS, FetchRequest, FetchResult
+from forex_assets.market.http.answers import Payload
 from forex_assets.market.http.gateway import HttpGateway
 from forex_assets.market.http.limits import RateLimit, shared_limit
 from forex_assets.market.sources.folder import within
 from forex_assets.market.tabular import empty_frame, tidy_frame
+from forex_assets.market.vintages.recording import note_cached
 from forex_assets.ops.secrets import redact, secret
 from forex_assets.settings import SeriesSpec
 from forex_assets.settings.addresses import SieteAddress
@@ -70,23 +72,35 @@ class SieteSource:
         address = _address(request.series)
         if not (self.user and self.password):
             raise SourceError("siete: no credentials.", remedy="set BCCH_USER and BCCH_PASS, or their _FILE forms.")
-        (self.limit or shared_limit(self.base_url, self.max_requests_per_s)).wait()
-        payload = self.gateway.get(
-            self.base_url,
-            label=f"siete {address.code}",
-            params={
-                "user": self.user,
-                "pass": self.password,
-                "function": "GetSeries",
-                "timeseries": address.code,
-                "firstdate": request.start.isoformat(),
-                "lastdate": request.end.isoformat(),
-            },
-            secrets=(self.user, self.password),
-        )
+        label = f"siete {address.code}"
+        slot, asked = f"{self.name} {request.series.id}", f"{address.code} {request.start} {request.end}"
+        with self.gateway.turn(slot, asked):
+            payload = self.gateway.cached(slot, not_before=self.now, asked=asked)
+            if payload is None:
+                payload = self._ask(request, address.code, label)
+                self.gateway.keep(slot, payload, asked=asked, on_disk=False)
+            else:
+                note_cached(label, payload.sha256)
         frame = parse_answer(payload.body, address, self._mask)
         tidy, note = tidy_frame(frame, refuse_contradictions=True) if len(frame) else (frame, None)
         return FetchResult(within(tidy, request), payload.sha256, payload.retrieved_at, note)
+
+    def _ask(self, request: FetchRequest, code: str, label: str) -> Payload:
+        user, password = self.user or "", self.password or ""
+        (self.limit or shared_limit(self.base_url, self.max_requests_per_s)).wait()
+        return self.gateway.get(
+            self.base_url,
+            label=label,
+            params={
+                "user": user,
+                "pass": password,
+                "function": "GetSeries",
+                "timeseries": code,
+                "firstdate": request.start.isoformat(),
+                "lastdate": request.end.isoformat(),
+            },
+            secrets=(user, password),
+        )
 
     def _mask(self, text: str) -> str:
         for value in (self.password, self.user):
