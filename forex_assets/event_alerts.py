@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from forex_assets import schemas
+from forex_assets.monitoring.cannot_tell import CannotTell
 from forex_assets.monitoring.event_rates import CHANGE_RULE, EVENT_RULE, MAX_GAP
 from forex_assets.monitoring.finding import SEVERITIES, Finding, unknown
 from forex_assets.pipeline import Pipeline, day_key
@@ -40,8 +41,8 @@ def forecast_changes(
         earlier = [key for key in made if key < day_key(day)]
         near = bool(earlier) and int(calendar.count([earlier[-1]], [day_key(day)])[0]) <= MAX_GAP
         if not made or made[-1] != day_key(day):
-            reason = f"No {name} forecast of {day} is stored."
-            out.append(unknown(MONITOR, CHANGE_RULE, profile, pair_id, f"{days}d", day, (reason,)))
+            why = CannotTell("no_forecast", horizon=name, day=day)
+            out.append(unknown(MONITOR, CHANGE_RULE, profile, pair_id, f"{days}d", day, why))
             continue
         rows = [
             pipeline.store.read(schemas.FORECAST, pair_id, [(name, key)], allow_bad=True)

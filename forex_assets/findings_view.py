@@ -77,6 +77,7 @@ def finding_rows(findings: Sequence[Finding]) -> pd.DataFrame:
                 "window_start": pd.Timestamp(finding.window_start) if finding.window_start else pd.NaT,
                 "window_end": pd.Timestamp(finding.window_end) if finding.window_end else pd.NaT,
                 "reasons": "\n".join(finding.reasons),
+                "cannot_tell": None if finding.cannot_tell is None else finding.cannot_tell.stored(),
                 "false_alarms_per_year": rate.per_year if rate is not None else np.nan,
                 "input_hashes": json.dumps(dict(finding.input_hashes), sort_keys=True),
             }

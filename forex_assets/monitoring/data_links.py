@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forex_assets.clock import as_of_instants
+from forex_assets.monitoring.cannot_tell import CannotTell, reasons
 from forex_assets.monitoring.regimes.link import Link, rolling_link
 from forex_assets.settings.watching import DataMonitorSettings
 
@@ -61,11 +62,11 @@ def correlation_change(frames: Frames, name: str, days: Dates, policy: DataMonit
         recent, before = _two_links(known[0][first:], known[1][first:], policy)
         at = ends - 1 - first  # return j ends on common date j + 1
         inside = np.maximum(at, 0)
-        why[places[ends < need]] = f"fewer than {need} common returns"
+        why[places[ends < need]] = CannotTell("few_common_returns", need=need)
         enough = np.zeros(len(at), dtype=bool)
         if len(before.z):
             enough = (ends >= need) & np.isfinite(before.z[inside]) & np.isfinite(recent.z[inside])
-        why[places[~enough & (ends >= need)]] = "a series does not move"
+        why[places[~enough & (ends >= need)]] = CannotTell("series_still")
         places, inside = places[enough], inside[enough]
         gap = recent.z[inside] - before.z[inside]
         error = np.hypot(recent.z_error[inside], before.z_error[inside])
@@ -93,11 +94,11 @@ def importance_drift(
     need = recent + before
     for chosen, group in _old_enough(frames, names, fresh, days, need + _MARGIN).items():
         if len(chosen) < 2:
-            why[group] = f"fewer than two series with {need} returns up to now"
+            why[group] = CannotTell("few_series", need=need)
             continue
         for local, ends, returns in _common(frames, chosen, days[group]):
             places, enough = group[local], ends >= need
-            why[places[~enough]] = f"fewer than {need} common returns"
+            why[places[~enough]] = CannotTell("few_common_returns", need=need)
             places, ends = places[enough], ends[enough]
             if not len(places):
                 continue
@@ -107,7 +108,7 @@ def importance_drift(
                 moved = np.abs(_shares(window[..., before:]) - _shares(window[..., :before]))
                 effect[places[rows]] = 0.5 * moved.sum(axis=1)
             count[places] = np.where(np.isfinite(effect[places]), need, 0)
-            why[places[~np.isfinite(effect[places])]] = "a series does not move"
+            why[places[~np.isfinite(effect[places])]] = CannotTell("series_still")
     fired = np.nan_to_num(effect, nan=0.0) > policy.importance_distance
     none = np.full(len(days), np.nan)
     return Judged("importance_drift", "all", "share", policy.importance_distance, effect, none, none, fired, why, count)
@@ -190,7 +191,7 @@ def _common(frames: Frames, names: Sequence[str], days: Dates) -> Iterator[tuple
 
 def nothing(days: Dates) -> tuple[Floats, npt.NDArray[np.object_], Ints]:
     """Return effect, reasons and counts of days before anything is told of them."""
-    return np.full(len(days), np.nan), np.full(len(days), "", dtype=object), np.zeros(len(days), dtype=np.int64)
+    return np.full(len(days), np.nan), reasons(len(days)), np.zeros(len(days), dtype=np.int64)
 
 
 def _normal_quantile(p: float) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forex_assets.clock import as_of_instants, calendar_for
+from forex_assets.monitoring.cannot_tell import CannotTell
 from forex_assets.monitoring.data_links import Judged, correlation_change, importance_drift, nothing
 from forex_assets.monitoring.finding import Finding, Severity, State
 from forex_assets.monitoring.observed import Observed
@@ -75,7 +76,7 @@ def _stopped(source: Observed, days: Dates, settings: Settings) -> npt.NDArray[n
         newest = np.minimum(known.dates[lengths - 1], days[places])
         age = calendar.count(newest, days[places])
         for i in np.flatnonzero(age > spec.max_age_business_days):
-            out[places[i]] = f"the newest value of {source.name} is {age[i]} business days old"
+            out[places[i]] = CannotTell("series_old", series=source.name, days=int(age[i]))
     return out
 
 
@@ -136,7 +137,7 @@ def _completeness(name: str, source: Observed, days: Dates, settings: Settings, 
     effect, why, count = nothing(days)
     for places, known, lengths in source.groups(as_of_instants(days)):
         some = lengths > 0
-        why[places[~some]] = "no value is known"
+        why[places[~some]] = CannotTell("no_value")
         places, lengths = places[some], lengths[some]
         if not len(places):
             continue
@@ -149,7 +150,7 @@ def _completeness(name: str, source: Observed, days: Dates, settings: Settings, 
         seen = np.clip(np.searchsorted(sessions, known.dates[lengths - 1], side="right"), first, end)
         effect[places] = np.where(young, np.nan, (window - (held[seen] - held[first])) / window)
         count[places] = np.where(young, 0, window)
-        why[places[young]] = "the series is too young"
+        why[places[young]] = CannotTell("series_young")
     fired = np.nan_to_num(effect, nan=0.0) > policy.max_missing_share
     none = np.full(len(days), np.nan)
     return Judged("completeness", name, "share", policy.max_missing_share, effect, none, none, fired, why, count)
@@ -161,10 +162,10 @@ def _range(name: str, source: Observed, days: Dates, settings: Settings) -> Judg
     effect, why, _ = nothing(days)
     for places, known, lengths in source.groups(as_of_instants(days)):
         some = lengths > 0
-        why[places[~some]] = "no value is known"
+        why[places[~some]] = CannotTell("no_value")
         value = known.values[lengths[some] - 1]
         effect[places[some]] = np.maximum(np.maximum(low - value, value - high), 0.0)
-        why[places[some][~np.isfinite(value)]] = "its newest value is not a number"
+        why[places[some][~np.isfinite(value)]] = CannotTell("value_not_finite")
     fired = np.nan_to_num(effect, nan=0.0) > 0.0
     none, ones = np.full(len(days), np.nan), np.ones(len(days), dtype=np.int64)
     return Judged("range", name, source.unit, 0.0, effect, none, none, fired, why, ones)
@@ -194,6 +195,7 @@ def _finding(item: Judged, pair: str, as_of: dt.date, profile: str) -> Finding:
         n=int(item.n[0]),
         n_effective=float(item.n[0]),
         window_end=as_of,
+        cannot_tell=item.why_unknown[0] if state == "unknown" else None,
     )
 
 

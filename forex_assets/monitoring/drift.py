@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from forex_assets.clock import as_of_instants
+from forex_assets.monitoring.cannot_tell import CannotTell, reasons
 from forex_assets.monitoring.classic_drift import LEVELS, classic_drift
 from forex_assets.monitoring.drift_samples import Sample, Test, samples_at
 from forex_assets.monitoring.drift_tests import UNITS, Measured, floor_of, measure
 from forex_assets.monitoring.finding import Finding, Severity
 from forex_assets.monitoring.frames import Frames
-from forex_assets.monitoring.readings import Reading, no_reason, tabulate
+from forex_assets.monitoring.readings import Reading, tabulate
 from forex_assets.monitoring.registry import Monitor, Profile
 from forex_assets.monitoring.windows import benjamini_hochberg
 
@@ -128,17 +129,19 @@ def _readings_of(tested: Sequence[Tested], days: Dates, policy: DriftPolicy, fra
     out = []
     need = policy.baseline_obs + policy.recent_obs
     for sample, test, ends, found, significant in tested:
-        why = no_reason(len(days))
+        why = reasons(len(days))
         few = ends < need
         if few.any():
-            why[few] = np.array([f"{n} of the {need} observations it needs" for n in ends[few]], dtype=object)
+            why[few] = np.array(
+                [CannotTell("few_observations", have=int(n), need=need) for n in ends[few]], dtype=object
+            )
         last = sample.dates[np.maximum(ends - 1, 0)] if len(sample.dates) else days
         age = np.where(few, 0, frames.calendar.count(np.minimum(last, days), days))
         old = ~few & (age > policy.max_age_business_days)
         if old.any():
-            why[old] = np.array([f"its newest observation is {n} business days old" for n in age[old]], dtype=object)
+            why[old] = np.array([CannotTell("observation_old", days=int(n)) for n in age[old]], dtype=object)
         gone = ~few & ~old & ~np.isfinite(found.effect)
-        why[gone] = "too many observations are missing, or none differs from another"
+        why[gone] = CannotTell("observations_missing")
         floor = floor_of(sample.subject, test, policy.floors)
         below = -np.inf if test == "distribution" else -floor
         out.append(Reading(test, sample.subject, UNITS[test], found.effect, floor, below, why, significant))
@@ -152,8 +155,7 @@ def _join(parts: Sequence[list[Reading]], places: Sequence[Ints], n: int) -> lis
         for reading in found:
             key = (reading.rule, reading.subject)
             if key not in joined:
-                why = no_reason(n)
-                why[:] = "the series was not known yet"
+                why = reasons(n, CannotTell("not_known_yet"))
                 joined[key] = Reading(
                     reading.rule, reading.subject, reading.unit, np.full(n, np.nan), reading.above, reading.below, why,
                     np.zeros(n, dtype=bool),
@@ -181,7 +183,7 @@ def classic_reading(frames: Frames, days: Dates, settings: Settings) -> Reading:
         effect,
         float(LEVELS.index("MEDIUM")),
         -np.inf,
-        no_reason(len(days)),
+        reasons(len(days)),
     )
 
 

@@ -163,7 +163,7 @@ def _reason(group: Sequence[Reading], fired: Sequence[Reading], unknown: bool) -
     if fired:
         return "; ".join(f"{r.rule} {float(r.effect[0]):+.2f} {r.unit}" for r in fired)
     if unknown:
-        return f"cannot tell: {group[0].why_unknown[0] or 'the statistics do not exist'}"
+        return f"cannot tell: {group[0].cannot_tell(0)}"
     return "no test is both large and beyond chance"
 
 

@@ -65,8 +65,9 @@ def _finding(frames: Frames, reading: Reading, tested: Tested, as_of: dt.date, s
         "input_hashes": dict(frames.input_hashes),
     }  # fmt: skip
     if state == "unknown":
-        why = reading.why_unknown[0] or "the statistic does not exist"
-        return Finding(state="unknown", severity="low", reasons=(f"Cannot tell: {why}.",), **common)  # type: ignore[arg-type]
+        why = reading.cannot_tell(0)
+        said = (f"Cannot tell: {why}.",)
+        return Finding(state="unknown", severity="low", reasons=said, cannot_tell=why, **common)  # type: ignore[arg-type]
     effect, error, p = (float(column[0]) for column in tested.measured)
     what = MEANING[reading.rule]
     sentences = [
@@ -126,6 +127,7 @@ def _classic(frames: Frames, as_of: dt.date, settings: Settings) -> Finding:
         subject=reading.subject,
         as_of=as_of,
         state=reading.state[0],
+        cannot_tell=reading.cannot_tell(0),
         severity=CLASSIC_SEVERITY[level],
         reasons=(reason,),
         effect=float(level),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from forex_assets.monitoring.cannot_tell import CannotTell
 
 State = Literal["fired", "clear", "unknown"]
 Severity = Literal["info", "low", "medium", "high", "critical"]
@@ -42,6 +44,8 @@ class Finding:
         Sentences a person reads, most important first.
     input_hashes:
         Name of each input and the hash of its content.
+    cannot_tell:
+        Why it is unknown, by code; None where it is not, or where nobody but the sentences says.
     """
 
     monitor: str
@@ -63,6 +67,7 @@ class Finding:
     window_start: dt.date | None = None
     window_end: dt.date | None = None
     input_hashes: Mapping[str, str] = field(default_factory=dict)
+    cannot_tell: CannotTell | None = None
 
     def __post_init__(self) -> None:
         if self.state not in STATES:
@@ -71,6 +76,8 @@ class Finding:
             raise ValueError(f"severity {self.severity!r} is none of {', '.join(SEVERITIES)}")
         if not self.reasons:
             raise ValueError(f"finding {self.monitor}/{self.rule} has no reason; every state must say why")
+        if self.cannot_tell is not None and self.state != "unknown":
+            raise ValueError(f"finding {self.monitor}/{self.rule} is {self.state}, yet says why it cannot tell")
 
     @property
     def key(self) -> tuple[str, str, str, str, str]:
@@ -78,8 +85,6 @@ class Finding:
         return (self.pair, self.monitor, self.rule, self.profile, self.subject)
 
 
-def unknown(
-    monitor: str, rule: str, profile: str, pair: str, subject: str, as_of: dt.date, reasons: Sequence[str]
-) -> Finding:
-    """Return the finding of a monitor that could not judge, with its reasons."""
-    return Finding(monitor, rule, profile, pair, subject, as_of, "unknown", "low", tuple(reasons))
+def unknown(monitor: str, rule: str, profile: str, pair: str, subject: str, as_of: dt.date, why: CannotTell) -> Finding:
+    """Return the finding of a monitor that could not judge, and why."""
+    return Finding(monitor, rule, profile, pair, subject, as_of, "unknown", "low", (why.sentence,), cannot_tell=why)

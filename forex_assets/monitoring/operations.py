@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from forex_assets.monitoring.cannot_tell import CannotTell
 from forex_assets.monitoring.finding import Finding, Severity, State, unknown
 from forex_assets.settings.watching import OperationsSettings
 
@@ -65,7 +66,7 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
 def _silence(known: pd.DataFrame, pair: str, day: dt.date, now: pd.Timestamp, policy: OperationsSettings) -> Finding:
     good = known.loc[known["status"] == SUCCESS]
     if good.empty:
-        return unknown(NAME, "silence", "recommended", pair, "runs", day, ["No run has ever ended well."])
+        return unknown(NAME, "silence", "recommended", pair, "runs", day, CannotTell("no_good_run"))
     last = good["ended_at"].max()
     age = (now - last).total_seconds() / 86_400
     return _finding("silence", pair, day, age > policy.max_silence_days, "high", age, "days", policy.max_silence_days,
@@ -110,7 +111,7 @@ def _throughput(
 def _memory(recent: pd.DataFrame, pair: str, day: dt.date, policy: OperationsSettings) -> Finding:
     measured = recent.loc[recent["peak_memory_mb"].notna()]
     if measured.empty:
-        return unknown(NAME, "memory", "recommended", pair, "runs", day, ["No run recorded its memory."])
+        return unknown(NAME, "memory", "recommended", pair, "runs", day, CannotTell("no_memory"))
     worst = measured.loc[measured["peak_memory_mb"].idxmax()]
     peak = float(worst["peak_memory_mb"])
     cpu = float(measured["cpu_s"].sum())
@@ -140,8 +141,8 @@ def _seconds(rows: pd.DataFrame) -> Any:
 
 
 def _too_few(rule: str, pair: str, day: dt.date, n: int, policy: OperationsSettings) -> Finding:
-    reason = f"{n} runs in {policy.window_days} days are too few to judge ({policy.min_runs} needed, and before)."
-    return unknown(NAME, rule, "recommended", pair, "runs", day, [reason])
+    why = CannotTell("few_runs", have=n, days=policy.window_days, need=policy.min_runs)
+    return unknown(NAME, rule, "recommended", pair, "runs", day, why)
 
 
 def _finding(

@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from forex_assets.clock import as_of_instants
+from forex_assets.monitoring.cannot_tell import CannotTell, reasons
 from forex_assets.monitoring.classic_performance import ClassicVerdict, Status, classic_verdicts
 from forex_assets.monitoring.degradation import Alarms, alarms, overlap_variance
 from forex_assets.monitoring.finding import Finding, Severity
 from forex_assets.monitoring.frames import Frames, Scored
-from forex_assets.monitoring.readings import Reading, no_reason, tabulate
+from forex_assets.monitoring.readings import Reading, tabulate
 from forex_assets.monitoring.registry import Monitor, Profile
 from forex_assets.monitoring.volatility import surprise
 
@@ -101,10 +102,7 @@ def _horizon_readings(
 ) -> list[Reading]:
     limits = policy.horizons.get(name)
     if limits is None or scored is None:
-        why = no_reason(len(days))
-        why[:] = (
-            f"the profile has no limits for the horizon {name}" if limits is None else f"no {name} forecast has matured"
-        )
+        why = reasons(len(days), CannotTell("no_limits" if limits is None else "none_matured", horizon=name))
         nothing = np.full(len(days), np.nan)
         return [Reading(rule, name, unit, nothing, INFINITE, -INFINITE, why) for rule, unit in HORIZON_RULES]
     found = statistics(scored, policy)
@@ -134,7 +132,7 @@ def _why_unknown(
     policy: PerformancePolicy,
 ) -> npt.NDArray[np.object_]:
     """Return why a day cannot be judged: too few have matured, maturing stopped, or scores are missing."""
-    why = no_reason(len(days))
+    why = reasons(len(days))
     have = last + 1
     place = np.maximum(last, 0)
     age = calendar.count(np.minimum(scored.matured_on[place], days), days)
@@ -142,30 +140,30 @@ def _why_unknown(
     old = ~few & (age > policy.max_age_business_days)
     gaps = ~few & ~old & (missing[place] > policy.max_missing_share)
     for i in np.flatnonzero(few):
-        why[i] = f"{have[i]} of the {window} matured forecasts it needs"
+        why[i] = CannotTell("few_matured", have=int(have[i]), need=window)
     for i in np.flatnonzero(old):
-        why[i] = f"no forecast has matured for {age[i]} business days; the newest did on {scored.matured_on[last[i]]}"
+        why[i] = CannotTell("maturing_stopped", days=int(age[i]), newest=scored.matured_on[last[i]].item())
     for i in np.flatnonzero(gaps):
-        why[i] = f"{missing[last[i]]:.0%} of the window's forecasts have no usable score"
+        why[i] = CannotTell("scores_missing", share=float(missing[last[i]]))
     return why
 
 
 def _volatility_reading(frames: Frames, days: Dates, policy: PerformancePolicy) -> Reading:
     rule, unit = "volatility", "log evidence"
-    effect, why = np.full(len(days), np.nan), no_reason(len(days))
+    effect, why = np.full(len(days), np.nan), reasons(len(days))
     for places, known, lengths in frames.target.groups(as_of_instants(days)):
         found = np.concatenate([[np.nan], volatility_statistics(known.values, policy)])  # one a price
         some = lengths > 0
-        why[places[~some]] = "no price is known"
+        why[places[~some]] = CannotTell("no_price")
         places, lengths = places[some], lengths[some]
         newest = np.minimum(known.dates[lengths - 1], days[places])
         age = frames.calendar.count(newest, days[places])
         for i, days_old in zip(places, age, strict=True):
             if days_old > policy.max_age_business_days:
-                why[i] = f"the newest price is {days_old} business days old"
+                why[i] = CannotTell("price_old", days=int(days_old))
         effect[places] = found[lengths - 1]
         for i in np.flatnonzero(~np.isfinite(effect[places]) & (why[places] == "")):
-            why[places[i]] = f"{lengths[i]} prices are too few, or do not move"
+            why[places[i]] = CannotTell("prices_few_or_still", have=int(lengths[i]))
     effect[why != ""] = np.nan
     return Reading(rule, frames.target.name, unit, effect, policy.volatility.surprise_log_evidence, -INFINITE, why)
 
@@ -186,13 +184,13 @@ def volatility_statistics(prices: Floats, policy: PerformancePolicy) -> Floats:
 def _classic_reading(name: str, scored: Scored | None, days: Dates, settings: Settings) -> Reading:
     """Fire where the classic status is DEGRADED or CRITICAL; its effect is the worst of the three changes."""
     limit = settings.classic.performance.degraded_share
-    why, effect = no_reason(len(days)), np.full(len(days), np.nan)
+    why, effect = reasons(len(days)), np.full(len(days), np.nan)
     if scored is None:
-        why[:] = f"no {name} forecast has matured"
+        why = reasons(len(days), CannotTell("none_matured", horizon=name))
         return Reading("classic_degradation", name, "share of RMSE", effect, limit, -INFINITE, why)
     for i, verdict in enumerate(classic_verdicts(scored, days, settings.classic.performance)):
         if verdict.status == "UNKNOWN":
-            why[i] = "an error is not a finite number"
+            why[i] = CannotTell("error_not_finite")
         # GOOD whatever the change: the rule answers so with too few rows, and below its significance.
         elif verdict.status in ("DEGRADED", "CRITICAL"):
             effect[i] = max(verdict.rmse, verdict.mae, verdict.mape)

@@ -29,11 +29,12 @@ def explain(frames: Frames, reading: Reading, as_of: dt.date, settings: Settings
     state = reading.state[0]
     scored = frames.scored.get(reading.subject)
     rows = _window(scored, as_of, settings, profile, reading.subject)
-    unknown = state == "unknown"
+    why = reading.cannot_tell(0)
+    unknown = why is not None
     interval, sentences = (NO_INTERVAL, ()) if unknown or scored is None else _evidence(reading, scored, rows, settings)
     effect = math.nan if unknown else float(reading.effect[0])
-    if unknown:
-        sentences = (f"Cannot tell: {reading.why_unknown[0] or 'the statistic does not exist'}.",)
+    if why is not None:
+        sentences = (f"Cannot tell: {why}.",)
     elif not sentences:
         sentences = _plain(reading, effect)
     if reading.rule == "volatility":
@@ -62,6 +63,7 @@ def explain(frames: Frames, reading: Reading, as_of: dt.date, settings: Settings
         window_start=days.min().item() if len(days) else None,
         window_end=days.max().item() if len(days) else None,
         input_hashes=dict(frames.input_hashes),
+        cannot_tell=why,
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.monitoring.cannot_tell import CannotTell
 from forex_assets.monitoring.finding import Severity
 from forex_assets.monitoring.registry import SCAN_COLUMNS
 
@@ -39,7 +40,8 @@ class Reading:
     above, below:
         Fires from ``above`` up, or from ``below`` down; infinite where that side does not count.
     why_unknown:
-        Reason per day, empty where the rule could be judged, shape (n,).
+        :class:`~forex_assets.monitoring.cannot_tell.CannotTell` per day, empty where the rule could be judged, shape
+        (n,).
     significant:
         Whether the effect is more than chance, where the rule asks for that besides its size, shape (n,).
     """
@@ -89,6 +91,13 @@ class Reading:
         out = np.where(self.fired, fired, np.where(self.is_unknown, "low", "info"))
         return out.astype(object)
 
+    def cannot_tell(self, index: int) -> CannotTell | None:
+        """Return why one day could not be judged, None where it could."""
+        if not self.is_unknown[index]:
+            return None
+        why = self.why_unknown[index]
+        return why if isinstance(why, CannotTell) else CannotTell("no_statistic")
+
     def severity_on(self, index: int) -> Severity:
         """Return the severity of one day."""
         value: Severity = self.severity[index]
@@ -117,8 +126,3 @@ def tabulate(monitor: str, days: Dates, readings: Sequence[Reading]) -> pd.DataF
     if not parts:
         return pd.DataFrame({name: pd.Series(dtype=object) for name in SCAN_COLUMNS})
     return pd.concat(parts, ignore_index=True)[list(SCAN_COLUMNS)]
-
-
-def no_reason(n: int) -> Strings:
-    """Return n empty reasons."""
-    return np.full(n, "", dtype=object)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.monitoring.cannot_tell import CannotTell
 from forex_assets.monitoring.finding import Finding, Severity, State
 from forex_assets.monitoring.regimes.classic import scan_classic
 from forex_assets.monitoring.regimes.detect import scan_regimes
@@ -192,7 +193,17 @@ def _finding(
         if row["price_last"] is None or row["price_last"] != row["price_last"]
         else row["price_last"].date(),
         input_hashes=hashes,
+        cannot_tell=_cannot_tell(rule, row) if state == "unknown" else None,
     )
+
+
+def _cannot_tell(rule: Rule, row: pd.Series[Any]) -> CannotTell:
+    if rule.name in ("high_vol", "copper_shock"):
+        why: CannotTell = row["high_vol_note" if rule.name == "high_vol" else "copper_note"]
+        return why
+    if rule.name == "risk_gauge":
+        return CannotTell("few_fresh_series", have=int(row["risk_inputs"]))
+    return CannotTell("no_meeting")
 
 
 def _reason(rule: Rule, row: pd.Series[Any]) -> str:
@@ -223,9 +234,7 @@ def _copper(row: pd.Series[Any]) -> str:
 
 def _meeting(row: pd.Series[Any]) -> str:
     if row["bcch_meeting"] == "unknown":
-        return (
-            "No policy meeting to come is known: the calendar table (configs/calendars/bcch_meetings.csv) is too old."
-        )
+        return CannotTell("no_meeting").sentence
     when = row["meeting_date"].date()
     days = int(row["days_to_meeting"])
     if row["bcch_meeting"] == "fired":
@@ -244,7 +253,7 @@ def _intervention(row: pd.Series[Any]) -> str:
 
 def _risk(row: pd.Series[Any]) -> str:
     if row["risk"] == "unknown":
-        return f"Risk appetite cannot be told: only {int(row['risk_inputs'])} of its series are fresh."
+        return f"Risk appetite cannot be told: {CannotTell('few_fresh_series', have=int(row['risk_inputs']))}."
     name = {"risk_on": "Risk-on", "risk_off": "Risk-off", "neutral": "Neutral appetite for risk"}[row["risk"]]
     return f"{name}: mean 5-day move of {int(row['risk_inputs'])} risk series is {row['risk_score']:+.1f} sigmas."
 
@@ -271,6 +280,7 @@ def _classic(row: pd.Series[Any], pair: str, as_of: dt.date, hashes: dict[str, s
         as_of=as_of,
         state=state,
         severity="low" if state != "clear" else "info",
+        cannot_tell=CannotTell("few_values") if state == "unknown" else None,
         reasons=(reason,),
         effect=float(row["multiplier"]),
         unit="multiplier",

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forex_assets.errors import DataError, ForexError, ValidationError
+from forex_assets.monitoring.cannot_tell import CannotTell
 from forex_assets.monitoring.finding import Finding, unknown
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def judge_day(
                     frames.pair,
                     "all",
                     as_of,
-                    (f"The monitor could not judge: {reason}",),
+                    CannotTell("monitor_failed", error=reason.rstrip(".")),
                 )
             )
     keys = [finding.key for finding in found]

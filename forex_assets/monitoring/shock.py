@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from forex_assets.clock import as_of_instants
 from forex_assets.errors import DataError
-from forex_assets.monitoring.finding import Finding, Severity, State
+from forex_assets.monitoring.cannot_tell import CannotTell, reasons
+from forex_assets.monitoring.finding import Finding, Severity, State, unknown
 from forex_assets.monitoring.observed import Known, Observed
 from forex_assets.monitoring.registry import SCAN_COLUMNS, Monitor
 from forex_assets.monitoring.statespace import long_sigma
@@ -122,12 +123,12 @@ def read(
     age = np.where(none, 0, np.where(seen < days, frames.calendar.count(seen, days), 0))
     stopped = age > policy.max_age_business_days
     unknown = none | stopped | ~np.isfinite(effect)
-    why = np.where(
-        none, "no value is known yet", np.where(stopped, "the series stopped", "too few values, or none move")
-    )
+    why = reasons(len(days), CannotTell("values_few_or_still"))
+    why[stopped] = CannotTell("series_stopped")
+    why[none] = CannotTell("no_value")
     grade = np.where(unknown | (age > policy.fresh_business_days), -1, _grade(effect, rule))
     unit = source.unit if UNITS[rule.measure] == "series unit" else UNITS[rule.measure]
-    return Reading(source.name, unit, effect, grade.astype(np.int64), unknown, why.astype(object), counts, date)
+    return Reading(source.name, unit, effect, grade.astype(np.int64), unknown, why, counts, date)
 
 
 def readings(frames: Frames, days: Dates, policy: ShockPolicy, settings: Settings) -> dict[str, Reading | None]:
@@ -205,10 +206,8 @@ def forecast_change(
     before = _centres(previous)
     for horizon, (mean, _) in _centres(forecast).items():
         if horizon not in before:
-            out.append(
-                Finding(NAME, "forecast_change", profile, pair, f"{horizon}d", as_of, "unknown", "low",
-                        ("There is no forecast of the day before to compare with.",))
-            )  # fmt: skip
+            why = CannotTell("no_forecast_before")
+            out.append(unknown(NAME, "forecast_change", profile, pair, f"{horizon}d", as_of, why))
             continue
         change = mean / before[horizon][0] - 1.0
         size = abs(change)
@@ -272,14 +271,18 @@ def _severity(rule: ShockRule, unknown: bool, grade: int) -> Severity:
 
 def _finding(name: str, rule: ShockRule, item: Reading | None, pair: str, as_of: dt.date, profile: str) -> Finding:
     subject = item.series if item else rule.series[0]
-    unknown = item is None or bool(item.unknown[0])
+    why: CannotTell | None = None
+    if item is None:
+        why = CannotTell("none_of_series", names=", ".join(rule.series))
+    elif item.unknown[0]:
+        why = item.why[0]
     grade = int(item.grade[0]) if item else -1
-    state: State = "unknown" if unknown else "fired" if grade >= 0 else "clear"
+    state: State = "unknown" if why is not None else "fired" if grade >= 0 else "clear"
     limit = rule.limits[0][1]
     if item is None:
-        reason = f"None of {', '.join(rule.series)} has any value."
-    elif unknown:
-        reason = f"{name} of {subject} cannot be told: {item.why[0]}."
+        reason = CannotTell("none_of_series", names=", ".join(rule.series)).sentence
+    elif why is not None:
+        reason = f"{name} of {subject} cannot be told: {why}."
     else:
         reason = (
             f"{name}: {_text(item.effect[0], rule, item.unit)} on {item.date[0]}, "
@@ -294,7 +297,7 @@ def _finding(name: str, rule: ShockRule, item: Reading | None, pair: str, as_of:
         subject=subject,
         as_of=as_of,
         state=state,
-        severity=_severity(rule, unknown, grade),
+        severity=_severity(rule, why is not None, grade),
         reasons=(reason,),
         effect=float(item.effect[0]) if item else float("nan"),
         unit=item.unit if item else UNITS[rule.measure],
@@ -302,6 +305,7 @@ def _finding(name: str, rule: ShockRule, item: Reading | None, pair: str, as_of:
         n=int(item.n[0]) if item else 0,
         n_effective=float(item.n[0]) if item else 0.0,
         window_end=cast("Any", item).date[0].item() if dated else None,
+        cannot_tell=why,
     )
 
 

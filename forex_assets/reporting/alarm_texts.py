@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
 
-Language = Literal["es", "en"]
+from forex_assets.reporting.localize import Language, Localizer
 
 #: Rule → name: Spanish, English.
 NAMES: dict[str, tuple[str, str]] = {
@@ -160,6 +162,48 @@ UNITS_ES: dict[str, str] = {
     "percent per year": "puntos de % anual",
     "index": "de índice",
 }
+#: Code of why a rule could not judge → the reason in Spanish; in English it is the finding's own.
+CANNOT_TELL_ES: dict[str, str] = {
+    "no_limits": "el perfil no tiene límites para el horizonte {horizon}",
+    "none_matured": "ningún pronóstico a {horizon} ha vencido todavía",
+    "few_matured": "hay {have} de los {need} pronósticos vencidos que necesita",
+    "maturing_stopped": "ningún pronóstico vence desde hace {days} días hábiles; el último venció el {newest}",
+    "scores_missing": "{share} de los pronósticos de la ventana no tiene una nota utilizable",
+    "error_not_finite": "un error no es un número finito",
+    "no_forecast": "no hay un pronóstico a {horizon} guardado para el {day}",
+    "no_forecast_before": "no hay un pronóstico del día anterior con el cual comparar",
+    "no_price": "no se conoce ningún precio",
+    "price_old": "el precio más reciente tiene {days} días hábiles",
+    "price_stopped": "el precio dejó de llegar",
+    "price_still": "el precio no se mueve",
+    "prices_few_or_still": "{have} precios son muy pocos, o no se mueven",
+    "none_of_series": "ninguna de las series tiene valores: {names}",
+    "no_value": "no se conoce ningún valor",
+    "not_known_yet": "la serie todavía no se conocía",
+    "series_young": "la serie es demasiado nueva",
+    "series_stopped": "la serie dejó de llegar",
+    "series_short_or_stopped": "{series}: serie demasiado corta, o dejó de llegar",
+    "series_old": "{series}: el valor más reciente tiene {days} días hábiles",
+    "series_still": "una de las series no se mueve",
+    "value_not_finite": "su valor más reciente no es un número",
+    "few_values": "muy pocos valores",
+    "values_few_or_still": "muy pocos valores, o ninguno se mueve",
+    "no_statistic": "el estadístico no existe",
+    "few_observations": "hay {have} de las {need} observaciones que necesita",
+    "observation_old": "su observación más reciente tiene {days} días hábiles",
+    "observations_missing": "faltan demasiadas observaciones, o todas son iguales",
+    "few_common_returns": "menos de {need} retornos en fechas comunes",
+    "few_common_days": "muy pocos días en común para medir el vínculo",
+    "few_series": "menos de dos series con {need} retornos hasta ahora",
+    "few_fresh_series": "solo {have} de sus series están al día",
+    "no_copper": "ninguna serie del cobre tiene valores",
+    "no_meeting": "no se conoce la próxima reunión de política monetaria: la tabla configs/calendars/bcch_meetings.csv "
+    "está vencida",
+    "no_good_run": "ninguna ejecución ha terminado bien",
+    "no_memory": "ninguna ejecución registró su memoria",
+    "few_runs": "{have} ejecuciones en {days} días son muy pocas ({need} necesarias, y otras tantas antes)",
+    "monitor_failed": "el monitor no pudo juzgar: {error}",
+}
 _PERSISTS = "_unknown_persists"
 
 
@@ -178,6 +222,23 @@ def meaning(monitor: str, rule: str, language: Language) -> str:
     if rule.endswith(_PERSISTS):
         return MEANING["unknown_persists"][which]
     return MEANING.get(rule, MEANING.get(monitor, MEANING["other"]))[which]
+
+
+def why_blind(stored: str, loc: Localizer) -> str:
+    """Return why a rule could not judge, in Spanish, from the code and facts stored with its finding."""
+    said = json.loads(stored)
+    forms: Mapping[str, Callable[[Any], str]] = {
+        "share": lambda share: loc.percent(share, 0),
+        "newest": loc.date,
+        "day": loc.date,
+        "series": lambda name: loc.text_or(f"series.{name}", name),
+        "names": lambda names: ", ".join(loc.text_or(f"series.{name}", name) for name in names.split(", ")),
+    }
+    facts = {
+        name: forms[name](value) if name in forms else loc.count(value) if isinstance(value, int) else str(value)
+        for name, value in said["facts"].items()
+    }
+    return CANNOT_TELL_ES[said["code"]].format(**facts)
 
 
 def unit_name(unit: str, language: Language) -> str:

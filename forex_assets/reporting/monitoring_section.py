@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from markupsafe import Markup
 
-from forex_assets.reporting.alarm_texts import Language, meaning, rule_name, unit_name
-from forex_assets.reporting.localize import Localizer
+from forex_assets.reporting.alarm_texts import meaning, rule_name, unit_name, why_blind
+from forex_assets.reporting.localize import Language, Localizer
 from forex_assets.schemas.monitoring import FINDINGS
 
 if TYPE_CHECKING:
@@ -60,10 +60,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "window": ("; evidencia del {start} al {end}", "; evidence {start} to {end}"),
     "no_effect": ("sin medida", "no measure"),
     "blind": ("No se puede juzgar", "Cannot be judged"),
-    "blind_lead": (
-        "Qué no se sabe y por qué (la razón, en inglés, como la da el monitor):",
-        "What is not known, and why:",
-    ),
+    "blind_lead": ("Qué no se sabe, y por qué:", "What is not known, and why:"),
     "timeline": ("Línea de tiempo", "Timeline"),
     "timeline_alt": (
         "Precio con regímenes sombreados; debajo, cuándo disparó cada regla",
@@ -161,12 +158,16 @@ def _blind(rows: pd.DataFrame, text: dict[str, str], language: Language) -> Mark
     """Return what cannot be judged and why, rules with one reason together."""
     if rows.empty:
         return Markup("")
-    groups: dict[str, list[str]] = {}
+    groups: dict[Markup, list[str]] = {}
+    loc = Localizer(language)
     for row in rows.to_dict("records"):
-        reason = str(row["reasons"]).splitlines()[0]
+        reason = Markup('<span lang="en">{}</span>').format(str(row["reasons"]).splitlines()[0])
+        if language == "es" and not pd.isna(row["cannot_tell"]):
+            why = why_blind(row["cannot_tell"], loc)
+            reason = Markup("{}.").format(why[:1].upper() + why[1:])
         groups.setdefault(reason, []).append(f"{rule_name(str(row['rule']), language)} ({row['subject']})")
     items = Markup("").join(
-        Markup('<li><span lang="en">{}</span> <span class="quiet">{}</span></li>').format(reason, ", ".join(names))
+        Markup('<li>{} <span class="quiet">{}</span></li>').format(reason, ", ".join(names))
         for reason, names in groups.items()
     )
     return Markup('<h3>{}</h3><p class="note">{}</p><ul class="plain">{}</ul>').format(

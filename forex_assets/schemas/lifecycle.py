@@ -147,4 +147,5 @@ LOOP_FINDINGS = declare(
         *FINDINGS.columns[: -len(PROVENANCE_COLUMNS)],
         Column("metric", "str", "Name of the figure for a metrics scraper"),
     ],
+    version=2,
 )

@@ -28,9 +28,11 @@ FINDINGS = declare(
         Column("window_start", "date", "First date of the evidence (maturity date for forecasts)", nullable=True),
         Column("window_end", "date", "Last date of the evidence", nullable=True),
         Column("reasons", "str", "Why, in sentences, most important first, one a line"),
+        Column("cannot_tell", "str", "JSON object: code and facts of why the rule could not judge", nullable=True),
         Column("false_alarms_per_year", "float", "Measured false alarms a year of daily watching", nullable=True),
         Column("input_hashes", "str", "JSON object: input name to hash of its content"),
     ],
+    version=2,
 )
 DRIFT_REPORT = declare(
     "drift_report",

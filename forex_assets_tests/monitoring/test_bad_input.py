@@ -58,7 +58,10 @@ def told(found: tuple[Finding, ...]) -> set[tuple[str, str]]:
     """Rules that answered; none failed, and each that could not tell says why."""
     assert {finding.monitor for finding in found} == {"performance", "drift", "regime", "shock", "data_quality"}
     assert not [finding for finding in found if finding.rule == "monitor_failed"]
-    assert all(finding.reasons and finding.reasons[0] for finding in found if finding.state == "unknown")
+    for finding in found:
+        why = finding.cannot_tell
+        assert (why is not None) == (finding.state == "unknown")
+        assert why is None or why in finding.reasons[0] or why.sentence == finding.reasons[0]
     return {(finding.monitor, finding.rule) for finding in found if finding.state != "unknown"}
 
 

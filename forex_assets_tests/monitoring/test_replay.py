@@ -14,6 +14,7 @@ import pytest
 from forex_assets.clock import calendar_for
 from forex_assets.errors import ValidationError
 from forex_assets.findings_view import finding_rows
+from forex_assets.monitoring.cannot_tell import CannotTell
 from forex_assets.monitoring.finding import unknown
 from forex_assets.monitoring.persistence import persisting_unknowns
 from forex_assets.monitoring.registry import judge_day
@@ -62,10 +63,13 @@ def test_a_replay_is_what_each_day_would_have_found() -> None:
 @pytest.mark.capability("J02", "L18")
 def test_unknown_past_its_allowance_is_an_alarm_of_its_own() -> None:
     calendar = calendar_for("FX")
-    blind = unknown("drift", "location", "recommended", "usdclp", "vix", dt.date(2024, 3, 15), ("no data",))
+    blind = unknown("drift", "location", "recommended", "usdclp", "vix", dt.date(2024, 3, 15), CannotTell("no_value"))
 
     def earlier(*states: tuple[str, str]) -> pd.DataFrame:
-        made = [replace(blind, as_of=dt.date.fromisoformat(day), state=state) for day, state in states]  # type: ignore[arg-type]
+        made = [
+            replace(blind, as_of=dt.date.fromisoformat(day), state=state, cannot_tell=None)  # type: ignore[arg-type]
+            for day, state in states
+        ]
         return finding_rows(made)
 
     late = persisting_unknowns(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
+from string import Formatter
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from forex_assets.monitoring.cannot_tell import SENTENCES, CannotTell
 from forex_assets.reporting import LANGUAGES, build_report
-from forex_assets.reporting.alarm_texts import MEANING, NAMES, meaning, rule_name
+from forex_assets.reporting.alarm_texts import CANNOT_TELL_ES, MEANING, NAMES, meaning, rule_name
 from forex_assets.reporting.folding import TEXT, folded
 from forex_assets.reporting.monitoring_section import MonitoringView, accusing, evidence_words, section
 from forex_assets.schemas.monitoring import FINDINGS
@@ -23,6 +26,7 @@ def finding(**changes: object) -> dict[str, object]:
         "effect_low": np.nan, "effect_high": np.nan, "unit": "sigma", "threshold": 0.5, "n": 60, "n_effective": 8.6,
         "window_start": pd.Timestamp("2025-03-10"), "window_end": pd.Timestamp("2025-06-12"),
         "reasons": "Outcomes lie above the forecasts.", "false_alarms_per_year": 0.09, "input_hashes": "{}",
+        "cannot_tell": None,
     }  # fmt: skip
     return {**row, **changes}
 
@@ -97,6 +101,43 @@ def test_alarms_are_told_in_both_languages_with_the_figures_they_rest_on() -> No
     assert "Outcomes lie above the forecasts." in english
     assert "7 of the 60 matured forecasts it needs" in english
     assert "peor que el paseo aleatorio (7d)" in spanish
+
+
+@pytest.mark.capability("B24", "L18")
+def test_why_a_rule_cannot_judge_is_told_in_both_languages() -> None:
+    def blind(rule: str, why: CannotTell, **changes: object) -> dict[str, object]:
+        said = {"reasons": f"Cannot tell: {why}.", "cannot_tell": why.stored()}
+        return finding(state="unknown", rule=rule, severity="low", **said, **changes)
+
+    rows = view(
+        blind("skill", CannotTell("few_matured", have=7, need=1060)),
+        blind("evidence", CannotTell("few_matured", have=7, need=1060)),
+        blind("bias", CannotTell("maturing_stopped", days=12, newest=dt.date(2025, 5, 28))),
+        blind("calibration", CannotTell("scores_missing", share=0.25)),
+        blind("vix_level", CannotTell("series_old", series="copper_lme", days=9), monitor="shock"),
+    )
+    spanish, english = (str(section(rows, language)).replace("\u00a0", " ") for language in ("es", "en"))
+    for said in (
+        "Hay 7 de los 1.060 pronósticos vencidos que necesita.",
+        "Ningún pronóstico vence desde hace 12 días hábiles; el último venció el 28 may 2025.",
+        "25% de los pronósticos de la ventana no tiene una nota utilizable.",
+        "Cobre, BML: el valor más reciente tiene 9 días hábiles.",
+    ):
+        assert said in spanish
+    assert "Cannot tell" not in spanish
+    assert 'lang="en"' not in spanish
+    assert spanish.count("pronósticos vencidos que necesita") == 1, "rules with one reason stand together"
+    assert "Cannot tell: 7 of the 1060 matured forecasts it needs." in english
+
+
+def test_every_reason_has_a_spanish_text_with_the_same_facts() -> None:
+    def facts(text: str) -> set[str]:
+        return {name.split(":")[0] for _, name, _, _ in Formatter().parse(text) if name}
+
+    assert set(CANNOT_TELL_ES) == set(SENTENCES)
+    assert {code: facts(text) for code, text in CANNOT_TELL_ES.items()} == {
+        code: facts(text) for code, text in SENTENCES.items()
+    }
 
 
 @pytest.mark.capability("B24")

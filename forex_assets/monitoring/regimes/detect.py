@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forex_assets.clock import as_of_instants
+from forex_assets.monitoring.cannot_tell import CannotTell, reasons
 from forex_assets.monitoring.observed import Known, Observed
 from forex_assets.monitoring.regimes.events import ON, UNKNOWN, meetings_on, programmes_on
 from forex_assets.monitoring.regimes.link import interval
@@ -163,11 +164,10 @@ def _volatility(
     age = _age(paths.price, lengths, days, calendar)
     enough = lengths > policy.volatility.warmup_obs + 20
     unknown = ~enough | ~np.isfinite(probability) | (age > policy.max_age_business_days)
-    note = np.where(
-        ~enough,
-        "too few values",
-        np.where(age > policy.max_age_business_days, "the price stopped", "the price does not move"),
-    )
+    note = reasons(len(days), CannotTell("price_still"))
+    note[age > policy.max_age_business_days] = CannotTell("price_stopped")
+    note[~enough] = CannotTell("few_values")
+    note[~unknown] = ""
     state = _state(on == 1.0, unknown)
     since = paths.price.dates[np.clip(at + 1 - (np.nan_to_num(steps) - 1).astype(np.int64), 0, None)] if len(
         paths.price
@@ -176,7 +176,7 @@ def _volatility(
         "high_vol": state,
         "high_vol_probability": np.where(unknown, np.nan, probability),
         "high_vol_since": np.where(state == "fired", since, np.datetime64("NaT", "D")).astype("datetime64[ns]"),
-        "high_vol_note": np.where(unknown, note, ""),
+        "high_vol_note": note,
         "long_run_sigma": _at(path.sigma, at),
         "price_n": lengths.astype(np.int64),
         "price_last": _dates_at(paths.price, lengths),
@@ -204,7 +204,7 @@ def _copper(
         },
         "copper_n": np.zeros(m, dtype=np.int64),
         "copper_last": np.full(m, np.datetime64("NaT", "ns")),
-        "copper_note": np.full(m, "no copper series has values" if names else "", dtype=object),
+        "copper_note": reasons(m, CannotTell("no_copper") if names else ""),
     }
     chosen = np.zeros(m, dtype=bool)
     for name in names:
@@ -216,7 +216,7 @@ def _copper(
         usable = (count > policy.copper.warmup_obs + policy.copper.move_obs) & (age <= policy.max_age_business_days)
         pick = ~chosen & usable
         stale = ~chosen & ~usable & (count > 0)
-        out["copper_note"][stale] = f"{name} is too short or stopped"
+        out["copper_note"][stale] = CannotTell("series_short_or_stopped", series=name)
         if pick.any():
             _fill_copper(out, pick, name, known, path, count)
         chosen |= pick
@@ -242,7 +242,9 @@ def _fill_copper(
     out["copper_link_high"][pick] = [high for _, high in ends]
     out["copper_n"][pick] = count[pick]
     out["copper_last"][pick] = known.dates[at].astype("datetime64[ns]")
-    out["copper_note"][pick] = np.where(unknown, "too few common days for the link", "")
+    note = reasons(len(at))
+    note[unknown] = CannotTell("few_common_days")
+    out["copper_note"][pick] = note
 
 
 def _events(days: Dates, policy: RegimePolicy, central_bank: bool) -> dict[str, Any]:
