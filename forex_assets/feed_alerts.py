@@ -13,8 +13,10 @@ from forex_assets.settings import Settings
 
 if TYPE_CHECKING:
     from forex_assets.market.quality import FeedFinding
+    from forex_assets.pipeline import Pipeline
 
 KIND = "feed"
+_SAME_STEP = dt.timedelta(minutes=5)
 #: Rules that say the values may be wrong; the others, that they are missing, old or far from another market's.
 _WRONG_VALUES = frozenset({"level_break", "unit_drift", "disagreement", "date_shift"})
 
@@ -27,6 +29,19 @@ def feed_findings(
 
     specs = {name: settings.series[name] for name in settings.pair(pair_id).all_series}
     return judge_feeds(observations, specs, settings.platform.feeds, settings.platform.quality, as_of=as_of)
+
+
+def stored_feed_findings(
+    pipeline: Pipeline, pair_id: str, observations: pd.DataFrame, *, as_of: dt.datetime
+) -> tuple[FeedFinding, ...]:
+    """Return the same of what is stored; who asks again within minutes gets what was found."""
+
+    def judged() -> tuple[dt.datetime, tuple[FeedFinding, ...]]:
+        return as_of, feed_findings(observations, pipeline.settings, pair_id, as_of=as_of)
+
+    made_from = (pair_id, *observations["data_hash"].head(1))
+    then, found = pipeline.kept("feeds", made_from, judged)
+    return found if dt.timedelta() <= as_of - then <= _SAME_STEP else judged()[1]
 
 
 def told(finding: FeedFinding) -> str:

@@ -35,6 +35,7 @@ MIN_PAIRS = 20
 STALE_DAYS = 10
 """Prices that end earlier before a month teach it nothing the month before did not know."""
 CONFIG = content_hash(["panel", 1])
+_NONE = np.empty(0, dtype="datetime64[D]")
 
 
 def month_key(month: dt.date | np.datetime64) -> str:
@@ -60,10 +61,11 @@ def bars(pipeline: Pipeline, *, now: pd.Timestamp) -> pd.DataFrame:
     specs = {pair_id(currency): (ecb_series(currency), ("folder", "ecb", "ecb_live")) for currency in CURRENCIES}
     specs[VIX] = (settings.series[VIX], ("folder", "fred", "yahoo"))
     first = FIRST_DAY.astype(object)
+    held_of = _by_series(stored)
 
     def one(name: str) -> Resolved:
         spec, chain = specs[name]
-        held = _dates(stored, name)
+        held = np.unique(held_of[name]["event_date"].to_numpy().astype("datetime64[D]")) if name in held_of else _NONE
         # What is held need not be asked for again, but for the days in which a revision would show.
         since = max(first, _newest(held, first) - dt.timedelta(days=OVERLAP_DAYS))
         return resolve(spec, chain, sources, Window(start=first, live_start=since, now=instant), held)
@@ -86,10 +88,11 @@ def bars(pipeline: Pipeline, *, now: pd.Timestamp) -> pd.DataFrame:
                 "source": frame["source"].to_numpy(dtype=object),
             }
         )
-        parts.append(_new_rows(stored, fresh[days >= FIRST_DAY], now))
-    parts.append(_new_rows(stored, _fixing(pipeline), now))
-    frame = pd.concat([part for part in parts if len(part)], ignore_index=True)
-    frame["available_at"] = pd.to_datetime(frame["available_at"], utc=True)
+        parts.append(_new_rows(held_of.get(name), fresh[days >= FIRST_DAY], now))
+    parts.append(_new_rows(held_of.get(FIXING_PAIR), _fixing(pipeline), now))
+    # One precision a column, read back or fresh: the hash of the same prices is the same.
+    kinds = {"event_date": "datetime64[ns]", "available_at": "datetime64[us, UTC]"}
+    frame = pd.concat([part.astype(kinds) for part in parts if len(part)], ignore_index=True)
     frame = frame.sort_values(["series", "event_date", "available_at"], kind="stable", ignore_index=True)
     return pipeline.stamp(frame, config_hash=CONFIG, data_hash=_hash(frame))
 
@@ -127,11 +130,10 @@ def _fixing(pipeline: Pipeline) -> pd.DataFrame:
     )
 
 
-def _new_rows(stored: pd.DataFrame | None, fresh: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
-    """Return rows of dates not held yet, and rows whose value changed, those known from now on."""
-    if stored is None or not len(fresh):
+def _new_rows(mine: pd.DataFrame | None, fresh: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
+    """Return rows of dates a series does not hold yet, and rows whose value changed, those known from now on."""
+    if mine is None or not len(fresh):
         return fresh
-    mine = stored[stored["series"] == fresh["series"].iloc[0]]
     newest = (
         mine.sort_values("available_at").drop_duplicates("event_date", keep="last").set_index("event_date")["value"]
     )
@@ -143,14 +145,13 @@ def _new_rows(stored: pd.DataFrame | None, fresh: pd.DataFrame, now: pd.Timestam
     return pd.concat([added, revised], ignore_index=True) if len(revised) else added
 
 
-def _dates(stored: pd.DataFrame | None, name: str) -> Any:
-    if stored is None:
-        return np.array([], dtype="datetime64[D]")
-    return np.unique(stored.loc[stored["series"] == name, "event_date"].to_numpy().astype("datetime64[D]"))
+def _by_series(stored: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
+    return {} if stored is None else {str(name): rows for name, rows in stored.groupby("series", sort=False)}
 
 
 def _newest(held: Any, first: dt.date) -> dt.date:
-    return max(held).astype(object) if len(held) else first
+    newest: dt.date = held[-1].item() if len(held) else first
+    return newest
 
 
 def _utc(instants: Any) -> pd.DatetimeIndex:

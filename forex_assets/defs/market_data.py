@@ -9,7 +9,7 @@ import dagster as dg
 from forex_assets.defs.assets import SINGLE_RUN, SLICE_IO, asset_options, describe_slices, readable_errors
 from forex_assets.defs.partitions import business_days
 from forex_assets.errors import ValidationError
-from forex_assets.feed_alerts import alert_of, feed_findings, told
+from forex_assets.feed_alerts import alert_of, stored_feed_findings, told
 from forex_assets.ops.alerts import Outbox
 from forex_assets.pipeline import Pipeline, utc_now
 from forex_assets.settings import PairSpec
@@ -43,7 +43,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
         now = utc_now()
         with readable_errors():
             frames = pipeline.write_ingest(pair.id, now=now)
-        suspects = feed_findings(frames["observations"], pipeline.settings, pair.id, as_of=now.to_pydatetime())
+        suspects = stored_feed_findings(pipeline, pair.id, frames["observations"], as_of=now.to_pydatetime())
         alert = alert_of(suspects, pair.id, now=now.to_pydatetime())
         if alert is not None:
             Outbox.from_settings(pipeline.settings).append(alert)

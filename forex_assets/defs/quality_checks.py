@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from forex_assets.clock import calendar_for
-from forex_assets.feed_alerts import feed_findings, told
+from forex_assets.feed_alerts import stored_feed_findings, told
 from forex_assets.pipeline import Pipeline, utc_now
 from forex_assets.settings import PairSpec, SeriesSpec
 
@@ -157,7 +157,7 @@ def _date_shift(key: dg.AssetKey, rows: dict[str, pd.DataFrame], specs: dict[str
 
 
 def _feeds(key: dg.AssetKey, observations: pd.DataFrame, pipeline: Pipeline, pair: PairSpec) -> dg.AssetCheckResult:
-    judged = feed_findings(observations, pipeline.settings, pair.id, as_of=utc_now().to_pydatetime())
+    judged = stored_feed_findings(pipeline, pair.id, observations, as_of=utc_now().to_pydatetime())
     found = [item for item in judged if item.state == "found"]
     clear = {item.series for item in judged if item.state == "clear"}
     unjudged = sorted({item.series for item in judged} - clear - {item.series for item in found})

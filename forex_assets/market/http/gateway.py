@@ -31,7 +31,7 @@ from forex_assets.market.http.failures import (
     UnreachableError,
     unreachable,
 )
-from forex_assets.market.http.limits import shared_limit
+from forex_assets.market.http.limits import Pace
 from forex_assets.market.http.reach import Probes, host_key
 from forex_assets.market.vintages.recording import note, note_cached
 from forex_assets.settings import HttpSettings
@@ -91,6 +91,7 @@ class HttpGateway:
         self._exchange = Exchange(http, transport)
         self._cache = AnswerCache(cache_dir)
         self._circuits = Circuits(None if cache_dir is None else cache_dir / "circuits", http, now)
+        self._pace = Pace(None if cache_dir is None else cache_dir / "limits")
         self._probes = Probes(http.connect_timeout_s)
         self._is_probing = transport is None
         self._hosts: dict[str, Host] = {}
@@ -128,7 +129,7 @@ class HttpGateway:
         params, headers:
             Query parameters and request headers; they enter no error, log or cache key.
         per_second:
-            Requests a second the host allows, over all threads of the process.
+            Requests a second the host allows, over all threads, and all processes with the same cache.
         read_timeout_s:
             Time-out of this provider where it is shorter than the configured one.
         known:
@@ -279,7 +280,7 @@ class HttpGateway:
     def _once(self, question: _Question) -> Payload:
         label, known = question.label, question.known
         if question.per_second is not None:
-            shared_limit(host_key(question.url), question.per_second).wait()
+            self._pace.wait(host_key(question.url), question.per_second)
         headers = dict(question.headers or {})
         if known is not None and known.etag:
             headers["If-None-Match"] = known.etag

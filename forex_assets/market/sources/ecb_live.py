@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ from forex_assets.market.sources.live import (
     shown,
 )
 from forex_assets.settings.addresses import EcbAddress
+
+_LONGEST_TOGETHER = dt.timedelta(days=800)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +51,11 @@ class EcbLiveSource(LiveSource):
         address = address_for(request.series, self.name, EcbAddress, "{base: EUR, quote: USD}")
         label = f"ecb_live {address.base}{address.quote}"
         own = [name for name in dict.fromkeys((address.base, address.quote)) if name != EURO]
-        wanted = sorted({*own, *address.together} - {EURO}) if address.together else own
-        subject = "together" if address.together else None
+        # Long histories are asked for one by one: each would be read out of the answer for all.
+        is_short = request.end - request.start <= _LONGEST_TOGETHER
+        others = address.together if is_short else ()
+        wanted = sorted({*own, *others} - {EURO}) if others else own
+        subject = "together" if others else None
         try:
             (rates, note), payload = self.ask(
                 request.series,

@@ -22,7 +22,6 @@ from forex_assets.errors import ConfigError, SourceError
 from forex_assets.market.contract import PRICE_COLUMNS, FetchRequest, FetchResult
 from forex_assets.market.http.answers import Payload
 from forex_assets.market.http.gateway import HttpGateway
-from forex_assets.market.http.limits import RateLimit, shared_limit
 from forex_assets.market.sources.folder import within
 from forex_assets.market.tabular import empty_frame, tidy_frame
 from forex_assets.market.vintages.recording import note_cached
@@ -45,7 +44,6 @@ class SieteSource:
     user: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     offline: bool = False
-    limit: RateLimit | None = field(default=None, repr=False)
     name: str = "siete"
     is_local: bool = False
 
@@ -87,7 +85,6 @@ class SieteSource:
 
     def _ask(self, request: FetchRequest, code: str, label: str) -> Payload:
         user, password = self.user or "", self.password or ""
-        (self.limit or shared_limit(self.base_url, self.max_requests_per_s)).wait()
         return self.gateway.get(
             self.base_url,
             label=label,
@@ -99,6 +96,7 @@ class SieteSource:
                 "firstdate": request.start.isoformat(),
                 "lastdate": request.end.isoformat(),
             },
+            per_second=self.max_requests_per_s,
             secrets=(user, password),
         )
 
