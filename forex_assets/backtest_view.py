@@ -96,16 +96,17 @@ class Workplace:
 
     def _learn(self, last: dt.date) -> None:
         """Make the pooled fits of the last origin's month, unless the package ships them or they are there."""
-        from forex_assets import pooled
+        from forex_assets.pooled import fits as pooled_fits
+        from forex_assets.pooled import stored as pooled_stored
         from forex_assets.schemas.panel import PANEL_FITS
 
         month = last.replace(day=1)
-        if not self._panel or np.datetime64(month, "D") <= pooled.shipped_through():
+        if not self._panel or np.datetime64(month, "D") <= pooled_fits.shipped_through():
             return
         if self._learned is None or month > self._learned:
-            made, _ = pooled.fits(self._temporary, month)
+            made, _ = pooled_fits.month_fits(self._temporary, month)
             for table in PANEL_FITS:
-                pooled.write(self._temporary, table, (pooled.month_key(month),), made[table.name])
+                pooled_stored.write(self._temporary, table, (pooled_stored.month_key(month),), made[table.name])
             self._learned = month
 
     @cached_property
@@ -115,14 +116,16 @@ class Workplace:
 
     @cached_property
     def _panel(self) -> bool:
-        from forex_assets import pooled
+        from forex_assets.pooled import index as pooled_index
+        from forex_assets.pooled import prices as pooled_prices
+        from forex_assets.pooled import stored as pooled_stored
         from forex_assets.schemas.panel import PANEL_BARS, PANEL_INDEX
 
         now = utc_now()
         try:
-            frame = pooled.bars(self._temporary, now=now)
-            pooled.write(self._temporary, PANEL_BARS, (), frame)
-            pooled.write(self._temporary, PANEL_INDEX, (), pooled.index(self._temporary))
+            frame = pooled_prices.bars(self._temporary, now=now)
+            pooled_stored.write(self._temporary, PANEL_BARS, (), frame)
+            pooled_stored.write(self._temporary, PANEL_INDEX, (), pooled_index.index(self._temporary))
         except ForexError as error:
             self.notes.append(f"The panel of pairs is missing, so fits without it serve. {error.message}")
             return False

@@ -19,11 +19,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from forex_assets import pooled, schemas
+from forex_assets import schemas
 from forex_assets.clock import BusinessCalendar, as_of_instants, calendar_for
 from forex_assets.errors import DataError, StoreError, UnusableSliceError
 from forex_assets.lifecycle.active import ActiveConfig, resolve
 from forex_assets.lifecycle.store import LifecycleStore
+from forex_assets.pooled import drivers as pooled_drivers
+from forex_assets.pooled import fits as pooled_fits
+from forex_assets.pooled import index as pooled_index
+from forex_assets.pooled import stored as pooled_stored
 from forex_assets.provenance import code_version, combine_hashes, content_hash
 from forex_assets.schemas import PROVENANCE
 from forex_assets.settings import Settings
@@ -182,10 +186,10 @@ class Pipeline:
         It serves only beside VIX.
         """
         observations = self._looked_up.get(pair_id)
-        if observations is None or not (observations["series"] == pooled.VIX).any():
+        if observations is None or not (observations["series"] == pooled_stored.VIX).any():
             return None
         if self._looked_up_index is None:
-            self._looked_up_index = pooled.fresh_index(self, now=utc_now())
+            self._looked_up_index = pooled_index.fresh_index(self, now=utc_now())
         return self._looked_up_index
 
     def ingest(
@@ -455,11 +459,11 @@ class Pipeline:
         """
         from forex_assets.forecasting.price_history import PriceHistory
 
-        made_from = (pair_id, Same(bars), pooled.drivers_made_from(self, pair_id))
+        made_from = (pair_id, Same(bars), pooled_drivers.drivers_made_from(self, pair_id))
         history: PriceHistory = self.kept(
             "history",
             made_from,
-            lambda: PriceHistory.from_bars(bars, self.calendar(pair_id), pooled.pair_drivers(self, pair_id)),
+            lambda: PriceHistory.from_bars(bars, self.calendar(pair_id), pooled_drivers.pair_drivers(self, pair_id)),
         )
         return history
 
@@ -543,7 +547,7 @@ class Pipeline:
             ]
             return {key: frame for part in made_apart for key, frame in part.items()}
         config = self.active(pair_id, horizon, days[-1])
-        with pooled.in_force(self), using(KeptFits(self.settings.home / "cache" / "garch")):
+        with pooled_fits.in_force(self), using(KeptFits(self.settings.home / "cache" / "garch")):
             history = self.history(pair_id, bars)
             beside = made_from(history, days, calibration)
             frame = make_forecast(
@@ -634,7 +638,7 @@ class Pipeline:
 
         config = self.active(pair_id, horizon, as_of)
         options = self.settings.platform.backtest
-        with pooled.in_force(self):
+        with pooled_fits.in_force(self):
             history = self.history(pair_id, bars)
             parts = {BARS: data_hash, **made_from(history, [as_of], whole=True)[0]}
             frame = run_backtest(
@@ -667,7 +671,7 @@ class Pipeline:
             if get_model(variant.model).capabilities.calibrated
         )
         if ENSEMBLE in config.models:
-            frames.append(pooled.corrections_of(self, pair_id, horizon))
+            frames.append(pooled_fits.corrections_of(self, pair_id, horizon))
         frame = pd.concat(frames, ignore_index=True) if frames else schemas.INTERVAL_CALIBRATION.empty()
         frame = with_regimes(self, pair_id, horizon, frame, backtest)
         hashes = "+".join(sorted(backtest["data_hash"].unique()))

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from forex_assets import pooled, schemas
+from forex_assets import schemas
 from forex_assets.desk import report_path
 from forex_assets.errors import StoreError, ValidationError
 from forex_assets.pipeline import Pipeline
+from forex_assets.pooled import fits as pooled_fits
 from forex_assets.provenance import content_hash
 from forex_assets.store.files import LocalFiles
 
@@ -41,7 +42,7 @@ def fingerprint(pipeline: Pipeline, pair_id: str, as_of: dt.date, days: int) -> 
             "configs": [pipeline.active(pair_id, horizon, as_of).config_hash for horizon in settings.horizons],
             "profiles": [settings.recommended.model_dump(mode="json"), settings.classic.model_dump(mode="json")],
             "code": pipeline.code_version,
-            "panel": pooled.fingerprint(pipeline),
+            "panel": pooled_fits.fingerprint(pipeline),
             "as_of": as_of.isoformat(),
             "days": days,
         }

@@ -8,17 +8,20 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from forex_assets import pooled
 from forex_assets.defs.assets import readable_errors, table_schema
 from forex_assets.pipeline import Pipeline, utc_now
+from forex_assets.pooled import fits as pooled_fits
+from forex_assets.pooled import index as pooled_index
+from forex_assets.pooled import prices as pooled_prices
+from forex_assets.pooled import stored as pooled_stored
 from forex_assets.provenance import code_version
 from forex_assets.schemas import Table
 from forex_assets.schemas.panel import PANEL_BARS, PANEL_FITS, PANEL_INDEX, PANEL_WEIGHTS
 
 GROUP = "panel"
 START = "2015-01-01"
-BARS = dg.AssetKey([pooled.PANEL, "bars"])
-INDEX = dg.AssetKey([pooled.PANEL, "volatility_index"])
+BARS = dg.AssetKey([pooled_stored.PANEL, "bars"])
+INDEX = dg.AssetKey([pooled_stored.PANEL, "volatility_index"])
 #: Asset → table of its rows.
 FITS = {
     "volatility_regression": "panel_coefficients",
@@ -27,7 +30,7 @@ FITS = {
     "ensemble_weights": "panel_weights",
     "ensemble_corrections": "panel_corrections",
 }
-FIT_KEYS = {name: dg.AssetKey([pooled.PANEL, name]) for name in FITS}
+FIT_KEYS = {name: dg.AssetKey([pooled_stored.PANEL, name]) for name in FITS}
 LEARNED = tuple(FIT_KEYS.values())
 JOB, PRICES_JOB, SCHEDULE = "panel_month_job", "panel_prices_job", "panel_month"
 
@@ -59,20 +62,22 @@ def build(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         key=BARS,
-        deps=[[pooled.FIXING_PAIR, "observations"]] if pooled.FIXING_PAIR in pipeline.settings.pairs else [],
+        deps=[[pooled_stored.FIXING_PAIR, "observations"]]
+        if pooled_stored.FIXING_PAIR in pipeline.settings.pairs
+        else [],
         **options(PANEL_BARS, "quote per base"),
     )
     def bars(context: dg.AssetExecutionContext) -> Any:
         with readable_errors():
-            frame = pooled.bars(pipeline, now=utc_now())
-            pooled.write(pipeline, PANEL_BARS, (), frame)
+            frame = pooled_prices.bars(pipeline, now=utc_now())
+            pooled_stored.write(pipeline, PANEL_BARS, (), frame)
         newest = frame.groupby("series")["event_date"].max()
-        vix = newest.get(pooled.VIX)
+        vix = newest.get(pooled_stored.VIX)
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": len(frame),
-                "pairs": int((newest.index != pooled.VIX).sum()),
-                "newest": str(newest.drop(pooled.VIX, errors="ignore").max().date()),
+                "pairs": int((newest.index != pooled_stored.VIX).sum()),
+                "newest": str(newest.drop(pooled_stored.VIX, errors="ignore").max().date()),
                 "vix": str(vix.date()) if vix is not None else "none: the fits without it serve",
                 "sources": ", ".join(sorted(frame["source"].unique())),
             }
@@ -81,8 +86,8 @@ def build(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     @dg.asset(key=INDEX, deps=[BARS], **options(PANEL_INDEX, "log ratio"))
     def volatility_index(context: dg.AssetExecutionContext) -> Any:
         with readable_errors():
-            frame = pooled.index(pipeline)
-            pooled.write(pipeline, PANEL_INDEX, (), frame)
+            frame = pooled_index.index(pipeline)
+            pooled_stored.write(pipeline, PANEL_INDEX, (), frame)
         newest = str(frame["event_date"].max().date()) if len(frame) else "not made: there is no VIX to serve beside"
         return dg.MaterializeResult(metadata={"dagster/row_count": len(frame), "newest": newest})
 
@@ -105,9 +110,9 @@ def build(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
     def panel_fits(context: dg.AssetExecutionContext) -> Iterator[Any]:
         month = dt.date.fromisoformat(context.partition_key)
         with readable_errors():
-            frames, source = pooled.fits(pipeline, month)
+            frames, source = pooled_fits.month_fits(pipeline, month)
             for table in FITS.values():
-                pooled.write(pipeline, tables[table], (pooled.month_key(month),), frames[table])
+                pooled_stored.write(pipeline, tables[table], (pooled_stored.month_key(month),), frames[table])
         for name, table in FITS.items():
             frame = frames[table]
             metadata: dict[str, Any] = {"dagster/partition_row_count": len(frame), "learned": source}
@@ -132,13 +137,14 @@ def build_checks(pipeline: Pipeline) -> list[dg.AssetChecksDefinition]:
 
     @dg.asset_check(asset=BARS, name="enough_pairs", description="The panel holds at least 20 pairs that end together.")
     def enough_pairs() -> dg.AssetCheckResult:
-        frame = pooled.stored_bars(pipeline)
-        newest = frame[frame["series"] != pooled.VIX].groupby("series")["event_date"].max()
-        behind = newest[newest < newest.max() - pd.Timedelta(days=pooled.STALE_DAYS)]
+        frame = pooled_stored.stored_bars(pipeline)
+        newest = frame[frame["series"] != pooled_stored.VIX].groupby("series")["event_date"].max()
+        behind = newest[newest < newest.max() - pd.Timedelta(days=pooled_fits.STALE_DAYS)]
         return dg.AssetCheckResult(
-            passed=len(newest) - len(behind) >= pooled.MIN_PAIRS,
+            passed=len(newest) - len(behind) >= pooled_prices.MIN_PAIRS,
             metadata={
-                "expected": f"at least {pooled.MIN_PAIRS} pairs within {pooled.STALE_DAYS} days of the newest",
+                "expected": f"at least {pooled_prices.MIN_PAIRS} pairs within {pooled_fits.STALE_DAYS} days of the "
+                "newest",
                 "actual": f"{len(newest) - len(behind)} of {len(newest)}",
                 "behind": ", ".join(map(str, behind.index)) or "none",
             },
@@ -150,8 +156,8 @@ def build_checks(pipeline: Pipeline) -> list[dg.AssetChecksDefinition]:
         description="Weights of a tenor add up to 1, and every row was learned before it became valid.",
     )
     def shares() -> dg.AssetCheckResult:
-        stored = pooled.stored_months(pipeline)
-        frame = pooled.read(pipeline, PANEL_WEIGHTS, (stored[-1],)) if stored else None
+        stored = pooled_stored.stored_months(pipeline)
+        frame = pooled_stored.read(pipeline, PANEL_WEIGHTS, (stored[-1],)) if stored else None
         if frame is None:
             return dg.AssetCheckResult(passed=False, metadata={"expected": "a stored month", "actual": "none"})
         total = frame.groupby(["valid_from", "variant", "steps"])["weight"].sum()
@@ -189,7 +195,7 @@ def build_schedule(pipeline: Pipeline) -> dg.ScheduleDefinition:
     """Return the schedule that learns the fits of each month on its first day; stopped until someone starts it."""
 
     def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        month = pooled.month_key(context.scheduled_execution_time.date())
+        month = pooled_stored.month_key(context.scheduled_execution_time.date())
         return dg.RunRequest(run_key=f"panel-{month}", partition_key=month)
 
     return dg.ScheduleDefinition(

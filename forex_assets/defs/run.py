@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 
-from forex_assets import pooled, schemas
+from forex_assets import schemas
 from forex_assets.defs import jobs, panel
 from forex_assets.defs.build import build_definitions
 from forex_assets.defs.completed import fingerprint, is_current, remember
@@ -21,6 +21,9 @@ from forex_assets.defs.run_log import usage, usage_tags
 from forex_assets.errors import DataError, ForexError
 from forex_assets.pipeline import Pipeline, utc_now
 from forex_assets.planning import contiguous, forecast_days, last_business_day
+from forex_assets.pooled import fits as pooled_fits
+from forex_assets.pooled import prices as pooled_prices
+from forex_assets.pooled import stored as pooled_stored
 from forex_assets.settings import Settings
 from forex_assets.summary import source_summary, why_not
 
@@ -250,14 +253,14 @@ def run_panel(runner: Runner, as_of: dt.date | None, progress: Progress | None =
     Fits the package does not ship are never learned here, where someone waits, but by the job of the month.
     """
     now = utc_now()
-    if not pooled.is_due(runner.pipeline, now):
+    if not pooled_prices.is_due(runner.pipeline, now):
         return None
     if progress:
         progress(Step("panel", "panel", "panel: prices of all pairs, pooled fits", 2, 1, 1))
-    month = min(np.datetime64(as_of or now.date(), "M"), pooled.shipped_through().astype("datetime64[M]"))
+    month = min(np.datetime64(as_of or now.date(), "M"), pooled_fits.shipped_through().astype("datetime64[M]"))
     try:
         runner.execute(panel.PRICES_JOB)
-        runner.execute(panel.JOB, tags={"dagster/partition": pooled.month_key(month)})
+        runner.execute(panel.JOB, tags={"dagster/partition": pooled_stored.month_key(month)})
     except ForexError as error:
         return f"the panel was not refreshed ({error.message}); the pooled fits there are serve."
     return None

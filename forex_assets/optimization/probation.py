@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from forex_assets import pooled
 from forex_assets.errors import ForexError
 from forex_assets.forecasting.registry import ModelChoice, get_model
 from forex_assets.lifecycle.comparison import panel_rows
@@ -15,6 +14,7 @@ from forex_assets.lifecycle.search.objective import Evaluator
 from forex_assets.lifecycle.subject import Subject
 from forex_assets.lifecycle.versions import SETTINGS
 from forex_assets.pipeline import Pipeline
+from forex_assets.pooled import stored as pooled_stored
 from forex_assets.schemas.panel import PANEL_BARS
 
 
@@ -47,12 +47,12 @@ def panel_losses(
 
     Empty without stored prices of the panel, and for models that cannot pass many origins at once: one pair judges.
     """
-    frame = pooled.read(pipeline, PANEL_BARS, ())
+    frame = pooled_stored.read(pipeline, PANEL_BARS, ())
     if frame is None or frame.empty or not all(get_model(item.model).capabilities.bulk for item in (new, old)):
         return [], 1
     first, end = np.datetime64(since, "D"), np.datetime64(through, "D")
     parts, steps = [], 1
-    for name, history in pooled.histories(frame).items():
+    for name, history in pooled_stored.histories(frame).items():
         if name == subject.pair:
             continue
         try:

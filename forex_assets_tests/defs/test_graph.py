@@ -16,10 +16,11 @@ import dagster as dg
 import pytest
 import yaml
 
-from forex_assets import pooled, schemas
+from forex_assets import schemas
 from forex_assets.defs import jobs
 from forex_assets.defs.build import build_definitions
 from forex_assets.defs.reports import WRITTEN_BY_PEOPLE
+from forex_assets.pooled import stored as pooled_stored
 from forex_assets.settings import Settings, load_settings, packaged_config_dir
 from forex_assets_tests.defs.world import World, edit_yaml, settings_of
 
@@ -196,7 +197,7 @@ def test_every_asset_says_who_owns_it_what_it_is_and_in_which_unit(
         assert len(spec.description) > 20
         if spec.key.to_user_string() in ("warehouse",):
             continue
-        if spec.key.path[0] == pooled.PANEL:  # shared by all pairs
+        if spec.key.path[0] == pooled_stored.PANEL:  # shared by all pairs
             assert set(spec.owners) == {owner for pair in settings.pairs.values() for owner in pair.owners}
             assert spec.metadata["unit"]
             continue

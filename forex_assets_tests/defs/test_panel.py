@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forex_assets import pooled, schemas
+from forex_assets import schemas
 from forex_assets.defs import panel
 from forex_assets.defs.run import run_panel
 from forex_assets.errors import DataError
@@ -22,6 +22,11 @@ from forex_assets.forecasting.panel import build
 from forex_assets.forecasting.panel.features import INDEX_FEATURES, Market
 from forex_assets.forecasting.panel.fit import PanelConfig
 from forex_assets.pipeline import Pipeline
+from forex_assets.pooled import drivers as pooled_drivers
+from forex_assets.pooled import fits as pooled_fits
+from forex_assets.pooled import index as pooled_index
+from forex_assets.pooled import prices as pooled_prices
+from forex_assets.pooled import stored as pooled_stored
 from forex_assets.schemas.panel import PANEL_BARS, PANEL_FITS, PANEL_INDEX, PANEL_WEIGHTS
 from forex_assets.settings import load_settings
 from forex_assets_tests.defs.world import World, settings_of, small_config
@@ -40,18 +45,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_a_run_lays_down_prices_index_and_the_fits_of_the_month(world: World) -> None:
-    frame = pooled.stored_bars(world.pipeline)
+    frame = pooled_stored.stored_bars(world.pipeline)
     pairs = set(frame["series"])
-    assert len(pairs) >= pooled.MIN_PAIRS
+    assert len(pairs) >= pooled_prices.MIN_PAIRS
     assert "usdclp" in pairs
-    assert pooled.stored_months(world.pipeline) == ["2025-06-01"]
+    assert pooled_stored.stored_months(world.pipeline) == ["2025-06-01"]
     for table in PANEL_FITS:
-        rows = pooled.read(world.pipeline, table, ("2025-06-01",))
+        rows = pooled_stored.read(world.pipeline, table, ("2025-06-01",))
         assert rows is not None
         assert len(rows)
         assert (rows["valid_from"] <= "2025-06-01").all()
         assert (rows["learned_through"] < rows["valid_from"]).all()
-    index = pooled.read(world.pipeline, PANEL_INDEX, ())
+    index = pooled_stored.read(world.pipeline, PANEL_INDEX, ())
     assert index is not None
     assert index.empty  # no VIX offline: nobody would use it
     results = [
@@ -59,7 +64,7 @@ def test_a_run_lays_down_prices_index_and_the_fits_of_the_month(world: World) ->
         for check in panel.build_checks(world.pipeline)  # type: ignore[union-attr]
     ]
     assert [result.passed for result in results] == [True, True]
-    assert not pooled.is_due(world.pipeline, NOW)
+    assert not pooled_prices.is_due(world.pipeline, NOW)
 
 
 def test_forecast_and_backtest_stand_below_the_pooled_fits_in_lineage(world: World) -> None:
@@ -75,14 +80,14 @@ def test_forecast_and_backtest_stand_below_the_pooled_fits_in_lineage(world: Wor
 
 
 def test_a_month_the_package_does_not_ship_keeps_its_rows_where_prices_end_before(world: World) -> None:
-    frames, source = pooled.fits(world.pipeline, dt.date(2031, 12, 1))
+    frames, source = pooled_fits.month_fits(world.pipeline, dt.date(2031, 12, 1))
     assert "prices reach only 20" in source
-    shipped, _ = pooled.fits(world.pipeline, dt.date(2025, 6, 1))
+    shipped, _ = pooled_fits.month_fits(world.pipeline, dt.date(2025, 6, 1))
     assert frames["panel_weights"]["weight"].equals(shipped["panel_weights"]["weight"])
 
 
 def _four_pairs_and_vix(world: World) -> pd.DataFrame:
-    frame = pooled.stored_bars(world.pipeline)
+    frame = pooled_stored.stored_bars(world.pipeline)
     kept = frame[frame["series"].isin(["usdclp", "usdzar", "usdmxn", "usdeur"]) & (frame["event_date"] >= "2012-01-01")]
     vix = kept[kept["series"] == "usdeur"].assign(series="vix")
     vix = vix.assign(
@@ -114,12 +119,12 @@ def test_a_pair_looked_up_without_storing_has_its_drivers_and_the_index_beside_i
         asked.append("panel")
         return prices
 
-    monkeypatch.setattr(pooled, "bars", bars)
-    assert pooled.pair_drivers(pipeline, "eurusd") == {}
+    monkeypatch.setattr(pooled_prices, "bars", bars)
+    assert pooled_drivers.pair_drivers(pipeline, "eurusd") == {}
     pipeline.look_up("eurusd", now=NOW)
     assert asked == []  # made when a model may look at it, not before
     for _ in range(2):
-        drivers = pooled.pair_drivers(pipeline, "eurusd")
+        drivers = pooled_drivers.pair_drivers(pipeline, "eurusd")
         assert set(drivers) == {"vix", *INDEX_FEATURES}
         assert Market.of(drivers) is not None
     assert asked == ["panel"]
@@ -134,9 +139,9 @@ def test_a_later_month_is_learned_from_the_stored_prices_and_serves_from_its_fir
     config = small_config(tmp_path / "configs")
     with dg.DagsterInstance.ephemeral() as instance:
         other = World(settings_of(config, tmp_path / "home"), instance)
-        pooled.write(other.pipeline, PANEL_BARS, (), prices)
-        pooled.write(other.pipeline, PANEL_INDEX, (), pooled.index(other.pipeline))
-        index = pooled.read(other.pipeline, PANEL_INDEX, ())
+        pooled_stored.write(other.pipeline, PANEL_BARS, (), prices)
+        pooled_stored.write(other.pipeline, PANEL_INDEX, (), pooled_index.index(other.pipeline))
+        index = pooled_stored.read(other.pipeline, PANEL_INDEX, ())
         assert index is not None
         assert set(index["series"]) == set(INDEX_FEATURES)
         real = build.make
@@ -153,31 +158,33 @@ def test_a_later_month_is_learned_from_the_stored_prices_and_serves_from_its_fir
                 ),
             ),
         )
-        monkeypatch.setattr(pooled, "shipped_through", lambda: np.datetime64("2019-12-01"))
-        frames, source = pooled.fits(other.pipeline, dt.date(2020, 3, 1))
+        monkeypatch.setattr(pooled_fits, "shipped_through", lambda: np.datetime64("2019-12-01"))
+        frames, source = pooled_fits.month_fits(other.pipeline, dt.date(2020, 3, 1))
         assert source.startswith("learned from prices to 20")
         for table in PANEL_FITS:
             assert frames[table.name]["valid_from"].max() <= pd.Timestamp("2020-03-01")
-            pooled.write(other.pipeline, table, ("2020-03-01",), frames[table.name])
+            pooled_stored.write(other.pipeline, table, ("2020-03-01",), frames[table.name])
         assert set(frames["panel_weights"]["variant"]) == {"plain", "vix"}
-        fit, ensemble = pooled.newest_fits(other.pipeline)
+        fit, ensemble = pooled_fits.newest_fits(other.pipeline)
         assert fit.frames["panel_shapes"]["valid_from"].max() == pd.Timestamp("2020-03-01")
         used = set(ensemble.conditions())
         assert set(ensemble.events) == used & set(scheduled_events()), "the days of every event that a width may need"
-        assert pooled.fingerprint(other.pipeline)["month"] == "2020-03-01"
-        assert Market.of({**pooled.pair_drivers(other.pipeline, "usdclp")}) is None  # this pair has no VIX of its own
+        assert pooled_fits.fingerprint(other.pipeline)["month"] == "2020-03-01"
+        assert (
+            Market.of({**pooled_drivers.pair_drivers(other.pipeline, "usdclp")}) is None
+        )  # this pair has no VIX of its own
 
 
 def test_prices_that_change_are_new_rows_known_from_then_on(world: World) -> None:
-    stored = pooled.stored_bars(world.pipeline)
+    stored = pooled_stored.stored_bars(world.pipeline)
     fresh = stored[stored["series"] == "usdzar"].drop(columns=list(schemas.PROVENANCE)).tail(3).copy()
     fresh.iloc[0, fresh.columns.get_loc("value")] *= 1.01
     fresh.iloc[2, fresh.columns.get_loc("event_date")] += pd.Timedelta(days=3)
-    new = pooled._new_rows(stored, fresh, NOW)
+    new = pooled_prices._new_rows(pooled_prices._by_series(stored)["usdzar"], fresh, NOW)
     assert len(new) == 2
     revised = new[new["event_date"] == fresh["event_date"].iloc[0]]
     assert revised["available_at"].iloc[0] == NOW
-    history = pooled.histories(pd.concat([stored, new], ignore_index=True))["usdzar"]
+    history = pooled_stored.histories(pd.concat([stored, new], ignore_index=True))["usdzar"]
     before, after = (history.known_at(np.datetime64(day, "us")) for day in ("2031-06-14T11:00", "2031-06-14T13:00"))
     assert before[1][-4] * 1.01 == pytest.approx(after[1][-4])
     assert before[1][-5] == after[1][-5]
@@ -189,8 +196,8 @@ def test_a_panel_that_cannot_be_refreshed_is_noted_and_stops_nobody(
     def broken(*_: object, **__: object) -> None:
         raise DataError("the disk is full", remedy="make room.")
 
-    monkeypatch.setattr(pooled, "is_due", lambda *_: True)
-    monkeypatch.setattr(pooled, "bars", broken)
+    monkeypatch.setattr(pooled_prices, "is_due", lambda *_: True)
+    monkeypatch.setattr(pooled_prices, "bars", broken)
     note = run_panel(world.runner, dt.date(2025, 6, 13))
     assert note is not None
     assert "the disk is full" in note
@@ -201,9 +208,9 @@ def test_without_stored_prices_the_index_says_what_to_do(tmp_path: Path) -> None
     with dg.DagsterInstance.ephemeral() as instance:
         other = World(settings_of(config, tmp_path / "home"), instance)
         with pytest.raises(DataError, match="No prices of the panel"):
-            pooled.index(other.pipeline)
-        assert pooled.is_due(other.pipeline, NOW)
+            pooled_index.index(other.pipeline)
+        assert pooled_prices.is_due(other.pipeline, NOW)
         checks = [check.node_def.compute_fn.decorated_fn for check in panel.build_checks(other.pipeline)]  # type: ignore[union-attr]
         assert not checks[1]().passed
-        assert pooled.read(other.pipeline, PANEL_WEIGHTS, ("2025-06-01",)) is None
-        assert json.dumps(pooled.fingerprint(other.pipeline)) == '{"month": "shipped"}'
+        assert pooled_stored.read(other.pipeline, PANEL_WEIGHTS, ("2025-06-01",)) is None
+        assert json.dumps(pooled_fits.fingerprint(other.pipeline)) == '{"month": "shipped"}'

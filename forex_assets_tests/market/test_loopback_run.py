@@ -90,7 +90,7 @@ def test_a_run_from_providers_has_the_bars_of_the_folder_and_leaves_no_credentia
         server.answer = desk.keyed
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("forex_assets.pooled.is_due", lambda *_: False)  # no model here uses the panel
+    monkeypatch.setattr("forex_assets.pooled.prices.is_due", lambda *_: False)  # no model here uses the panel
     with caplog.at_level(logging.DEBUG):
         done = forex("run", "--pair", PAIR, "--as-of", f"{DAY}", "--days", "1")
     assert done.code == 0, done.out[-2000:] + done.err[-2000:]

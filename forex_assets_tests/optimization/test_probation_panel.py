@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forex_assets import pooled
 from forex_assets.forecasting.backtest import backtest
 from forex_assets.forecasting.registry import ModelChoice
 from forex_assets.lifecycle.comparison import MIN_PAIRS
 from forex_assets.lifecycle.subject import Subject
 from forex_assets.optimization.probation import choice_of, is_pooled, panel_losses
 from forex_assets.pipeline import Pipeline, utc_now
+from forex_assets.pooled import prices as pooled_prices
+from forex_assets.pooled import stored as pooled_stored
 from forex_assets.schemas.panel import PANEL_BARS
 from forex_assets.settings import load_settings
 
@@ -28,7 +29,9 @@ GOOD, OTHER = ModelChoice("rw_ewma", {"decay": 0.97}), ModelChoice("rw_ewma", {"
 def prices(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """The panel's prices of the last years, as the platform stores them."""
     home = str(tmp_path_factory.mktemp("panel"))
-    found = pooled.bars(Pipeline(load_settings(environ={"FOREX_HOME": home, "FOREX_OFFLINE": "1"})), now=utc_now())
+    found = pooled_prices.bars(
+        Pipeline(load_settings(environ={"FOREX_HOME": home, "FOREX_OFFLINE": "1"})), now=utc_now()
+    )
     return found.loc[found["event_date"] >= "2023-01-01"].reset_index(drop=True)
 
 
@@ -36,7 +39,7 @@ def prices(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 def pipeline(home: Path, prices: pd.DataFrame) -> Pipeline:
     """A home with the panel's prices stored."""
     made = Pipeline(load_settings())
-    pooled.write(made, PANEL_BARS, (), prices)
+    pooled_stored.write(made, PANEL_BARS, (), prices)
     return made
 
 
@@ -48,12 +51,12 @@ def test_versions_are_compared_on_the_stored_prices_of_every_other_pair(pipeline
     days, pairs, excess, missed = zip(*rows, strict=True)
     assert (min(days), max(days)) >= (str(SINCE), "2025-05-01")
     assert max(days) <= "2025-05-26"  # nothing that had not matured by then
-    frame = pooled.stored_bars(pipeline)
-    names = set(frame["series"]) - {pooled.VIX, SUBJECT.pair}
+    frame = pooled_stored.stored_bars(pipeline)
+    names = set(frame["series"]) - {pooled_stored.VIX, SUBJECT.pair}
     assert max(pairs) == len(names) >= 20
     assert min(pairs) >= MIN_PAIRS
 
-    histories = pooled.histories(frame)
+    histories = pooled_stored.histories(frame)
     by_day: dict[str, list[tuple[float, float]]] = {}
     for name in names:
         crps, outside = {}, {}
