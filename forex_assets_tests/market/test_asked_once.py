@@ -10,6 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from forex_assets.errors import SourceError
@@ -29,6 +30,10 @@ SECONDS = dt.timedelta(seconds=1)
 
 def gateway_of(folder: Path | None, now: dt.datetime = NOW) -> HttpGateway:
     return HttpGateway(PATIENT, cache_dir=folder, now=now)
+
+
+def day(row: tuple[np.datetime64, float]) -> dt.date:
+    return dt.date.fromisoformat(str(row[0]))
 
 
 @pytest.mark.capability("A01", "L18")
@@ -65,7 +70,7 @@ def test_an_answer_to_a_credential_serves_the_whole_ingestion_and_is_not_on_disk
     case = CASES["siete"]
     rows = sorted(case.truth().items())[-40:]
     provider.always(Reply({**siete_answer(rows), "echo": "s3cret-of-mine"}))
-    request = FetchRequest(series[case.series], rows[0][0].item(), rows[-1][0].item())
+    request = FetchRequest(series[case.series], day(rows[0]), day(rows[-1]))
     with gateway_of(tmp_path) as gateway:
         source = SieteSource(
             provider.base_url,
@@ -92,7 +97,7 @@ def test_processes_that_want_the_same_at_once_share_one_request(
     case, count = CASES["stooq"], 3
     rows = sorted(case.truth().items())
     provider.always(Reply(case.answer(case.dated(rows))))
-    request = FetchRequest(series["sp500"], rows[-40][0].item(), rows[-1][0].item())
+    request = FetchRequest(series["sp500"], day(rows[-40]), day(rows[-1]))
     start = threading.Barrier(count)
 
     def one(_: int) -> str:
