@@ -7,12 +7,9 @@ end of the first Santiago day at whose end one was known. No nearest date; nothi
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats
 from forex_assets.clock import as_of_instants, santiago_dates
-
-Dates = npt.NDArray[np.datetime64]
-Floats = npt.NDArray[np.float64]
 
 
 def settled(event_date: Dates, available_at: Dates, withdrawn_at: Dates, value: Floats) -> tuple[Dates, Floats, Dates]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from forex_assets import schemas
+from forex_assets.arrays import Floats
 from forex_assets.errors import StoreError
 from forex_assets.evaluation.scores import score_rows
 from forex_assets.forecasting.calibration import apply
@@ -25,7 +26,6 @@ from forex_assets.regime_handover import regime_labels
 if TYPE_CHECKING:
     from forex_assets.pipeline import Pipeline
 
-Floats = npt.NDArray[np.float64]
 #: How an interval was made: as forecast, as deployed, with every learned factor, with the classic table.
 VARIANTS = ("before", "used", "learned", "classic")
 _NO_FACTOR = {True: "no factor: what the others are measured against", False: "no factor has been learned"}

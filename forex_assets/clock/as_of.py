@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from forex_assets.clock.zones import END_OF_DAY, SANTIAGO, Dates, Instants, local_dates, to_utc, zone_info
+from forex_assets.arrays import Dates, Instants
+from forex_assets.clock.zones import END_OF_DAY, SANTIAGO, local_dates, to_utc, zone_info
 from forex_assets.errors import ValidationError
 
 

@@ -16,7 +16,8 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from forex_assets.clock.zones import Dates, as_dates, day_range
+from forex_assets.arrays import Dates
+from forex_assets.clock.zones import as_dates, day_range
 from forex_assets.errors import ConfigError, DataError, ValidationError
 
 ScalarDate: TypeAlias = str | dt.date | np.datetime64

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from forex_assets.arrays import Dates
 from forex_assets.clock.calendars import ScalarDate
-from forex_assets.clock.zones import Dates, as_dates, day_range
+from forex_assets.clock.zones import as_dates, day_range
 from forex_assets.errors import ValidationError
 
 _TUESDAY_OFFSET = 2  # 1970-01-01 was a Thursday: day number 5 is a Tuesday, and (5 + 2) % 7 == 0

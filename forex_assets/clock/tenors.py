@@ -6,8 +6,9 @@ from typing import Any, overload
 
 import numpy as np
 
+from forex_assets.arrays import Dates
 from forex_assets.clock.calendars import BusinessCalendar, ScalarDate
-from forex_assets.clock.zones import Dates, as_dates
+from forex_assets.clock.zones import as_dates
 from forex_assets.errors import ValidationError
 
 

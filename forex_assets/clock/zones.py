@@ -14,14 +14,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from forex_assets.arrays import Dates, Instants
 from forex_assets.errors import ValidationError
 
 SANTIAGO = "America/Santiago"
 NEW_YORK = "America/New_York"
 END_OF_DAY = dt.time(23, 59, 59, 999999)
-
-Dates = NDArray[np.datetime64]
-Instants = NDArray[np.datetime64]
 
 _DAY_US = np.int64(86_400_000_000)
 _SECOND_US = 1_000_000

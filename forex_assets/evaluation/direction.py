@@ -11,13 +11,10 @@ Brier (1950), Verification of forecasts expressed in terms of probability, Month
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from forex_assets.arrays import Floats, Ints
 from forex_assets.errors import ValidationError
 from forex_assets.evaluation.scores import pit
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 #: Classes in the order of the probability columns.
 CLASSES = ("down", "flat", "up")

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from forex_assets.arrays import Dates
 from forex_assets.clock import AsOf
 from forex_assets.errors import DataError
 from forex_assets.outcome import settled
 
-Dates = npt.NDArray[np.datetime64]
 DateLike = AsOf | str | dt.date | np.datetime64
 
 

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Floats
 from forex_assets.errors import DataError
 from forex_assets.levels import INTERVALS, QUANTILE_COLUMNS, QUANTILE_LEVELS
 
-Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 #: Width of the central 80% interval of a normal distribution, in its standard deviations.

@@ -11,10 +11,8 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-
+from forex_assets.arrays import Floats
 
 _compile: Callable[..., Any] = numba.njit(cache=True)
 

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from forex_assets.arrays import Floats
 
 #: Shares of its capital that a bettor on bounded values stakes; all are tried at once.
 BETS = tuple(0.1 * i for i in range(1, 10))

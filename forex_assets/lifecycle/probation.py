@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from forex_assets.lifecycle.evidence import Floats
+    from forex_assets.arrays import Floats
 
 #: Function names under which these decisions are recorded and replayed.
 TECHNICAL = "technical-probation/1"

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from forex_assets.arrays import Dates
 from forex_assets.clock import BusinessCalendar, calendar_for
 from forex_assets.errors import SourceError
 from forex_assets.market.contract import FetchRequest, References
-from forex_assets.market.publication import Dates
 from forex_assets.market.quality.shift import MIN_PAIRS, ShiftReport, detect_date_shift
 from forex_assets.settings import SeriesSpec
 from forex_assets.settings.addresses import DateCheck

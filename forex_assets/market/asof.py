@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from forex_assets.arrays import Dates
 from forex_assets.clock import as_of_instants, calendar_for, santiago_dates
 from forex_assets.errors import DataError
-from forex_assets.market.publication import Dates
 from forex_assets.provenance import HASH_LENGTH
 from forex_assets.schemas import OBSERVATIONS
 from forex_assets.settings import PairSpec, SeriesSpec, Settings

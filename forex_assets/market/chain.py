@@ -15,10 +15,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from forex_assets.arrays import Dates
 from forex_assets.clock import calendar_for
 from forex_assets.errors import SourceError
 from forex_assets.market.contract import AVAILABLE_AT, FRAME_COLUMNS, FetchRequest, FetchResult, References, Source
-from forex_assets.market.publication import PUBLISHED_AHEAD, Dates, available_at
+from forex_assets.market.publication import PUBLISHED_AHEAD, available_at
 from forex_assets.market.tabular import empty_frame
 from forex_assets.market.vintages.archive import Asked
 from forex_assets.market.vintages.recording import recording

@@ -19,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from forex_assets.arrays import Dates
 from forex_assets.errors import ConfigError, DataError, SourceError, ValidationError
 from forex_assets.market.chain import Outcome, Resolved, Window, is_published_ahead, resolve
 from forex_assets.market.contract import AVAILABLE_AT, PRICE_COLUMNS, FetchRequest, References, Source
 from forex_assets.market.http.gateway import HttpGateway
-from forex_assets.market.publication import Dates, available_at
+from forex_assets.market.publication import available_at
 from forex_assets.market.quality import apply_quality
 from forex_assets.market.sources import OverHttp, build_sources
 from forex_assets.market.vintages.archive import RawArchive

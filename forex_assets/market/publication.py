@@ -10,15 +10,13 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Instants
 from forex_assets.clock import calendar_for, to_utc
 
 if TYPE_CHECKING:
     from forex_assets.settings import SeriesSpec
 
-Dates = npt.NDArray[np.datetime64]
-Instants = npt.NDArray[np.datetime64]
 
 #: Rules under which a value carries a date after the day it becomes known.
 PUBLISHED_AHEAD = frozenset({"previous_business_day", "uf"})

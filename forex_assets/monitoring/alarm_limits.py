@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Floats
 from forex_assets.monitoring import drift, performance
 from forex_assets.monitoring.alarms import alarm_starts, watched_days
 from forex_assets.monitoring.data_quality import read_days
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from forex_assets.monitoring.alarms import Watched
     from forex_assets.settings import Settings
 
-Floats = npt.NDArray[np.float64]
 #: Worlds that choose limits. The real ECB pairs only report.
 CHOOSING = ("walk_t5", "garch_t", "clp_blocks")
 #: False alarms a year that each limit may raise in the worst of the worlds, by horizon.

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Floats, Ints
 from forex_assets.monitoring.windows import (
     ks_distance,
     ks_exact_p,
@@ -23,8 +24,6 @@ from forex_assets.monitoring.windows import (
 )
 from forex_assets.settings.monitoring import ClassicDriftPolicy
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Severity = Literal["NONE", "LOW", "MEDIUM", "HIGH"]
 LEVELS: tuple[Severity, ...] = ("NONE", "LOW", "MEDIUM", "HIGH")
 Trend = Literal["STABLE", "WORSENING", "IMPROVING", "UNKNOWN"]

@@ -13,11 +13,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats
 from forex_assets.monitoring.frames import Scored
 from forex_assets.settings.monitoring import ClassicPerformancePolicy
 
-Floats = npt.NDArray[np.float64]
-Dates = npt.NDArray[np.datetime64]
 Status = Literal["EXCELLENT", "GOOD", "DEGRADED", "CRITICAL", "UNKNOWN"]
 METRICS = ("rmse", "mae", "mape")
 #: Comparisons of single errors held in memory at once.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats, Ints
 from forex_assets.clock import as_of_instants
 from forex_assets.monitoring.cannot_tell import CannotTell, reasons
 from forex_assets.monitoring.regimes.link import Link, rolling_link
@@ -17,9 +18,6 @@ from forex_assets.settings.watching import DataMonitorSettings
 if TYPE_CHECKING:
     from forex_assets.monitoring.frames import Frames
 
-Floats = npt.NDArray[np.float64]
-Dates = npt.NDArray[np.datetime64]
-Ints = npt.NDArray[np.int64]
 
 #: Values a series needs beyond its windows: days that it does not share with the price.
 _MARGIN = 60

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates
 from forex_assets.clock import as_of_instants, calendar_for
 from forex_assets.monitoring.cannot_tell import CannotTell
 from forex_assets.monitoring.data_links import Judged, correlation_change, importance_drift, nothing
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from forex_assets.monitoring.frames import Frames
     from forex_assets.settings import Settings
 
-Dates = npt.NDArray[np.datetime64]
 
 NAME = "data_quality"
 _SEVERITY: dict[str, Severity] = {

@@ -18,10 +18,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Floats
 from forex_assets.monitoring.frames import Scored
 from forex_assets.settings.monitoring import HorizonAlarms, PerformancePolicy
 
-Floats = npt.NDArray[np.float64]
 #: Half of a 95% normal interval, in standard deviations.
 _HALF_95 = 1.959963984540054
 #: Beyond these probabilities a PIT says no more than "far out".

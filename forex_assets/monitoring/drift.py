@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Ints
 from forex_assets.clock import as_of_instants
 from forex_assets.monitoring.cannot_tell import CannotTell, reasons
 from forex_assets.monitoring.classic_drift import LEVELS, classic_drift
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from forex_assets.settings import Settings
     from forex_assets.settings.monitoring import DriftPolicy
 
-Dates = npt.NDArray[np.datetime64]
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 NAME = "drift"
 CLASSIC_RULE = "classic_five_tests"
 #: Count of fired tests from which the classic aggregate is MEDIUM (or its smallest p-value says so).

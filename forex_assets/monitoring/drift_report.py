@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from forex_assets.arrays import Floats
 from forex_assets.clock import as_of_instants
 from forex_assets.monitoring.classic_drift import LEVELS, Severity, classic_drift, drift_score, drift_trend
 from forex_assets.monitoring.drift import measured_over, readings
@@ -37,7 +37,6 @@ _SEVERITY: dict[str, Severity] = {
     "info": "NONE", "low": "LOW", "medium": "MEDIUM", "high": "HIGH", "critical": "HIGH"
 }  # fmt: skip
 _FLAGS = ("shape_fired", "mean_fired", "variance_fired", "autocorrelation_fired")
-Floats = npt.NDArray[np.float64]
 
 
 def drift_report(frames: Frames, as_of: dt.date, settings: Settings, history: pd.DataFrame) -> pd.DataFrame:

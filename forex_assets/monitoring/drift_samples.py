@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats
 from forex_assets.monitoring.degradation import normal_scores
 from forex_assets.monitoring.frames import Frames
 from forex_assets.monitoring.observed import Known
 from forex_assets.settings.monitoring import DriftPolicy
 
-Floats = npt.NDArray[np.float64]
-Dates = npt.NDArray[np.datetime64]
 Test = Literal["location", "scale", "distribution", "persistence", "link"]
 #: Series whose moves are differences, in their own unit; all others move in logs.
 DIFFERENCES = ("fed_funds", "tpm", "us_2y", "us_10y", "ipc_yoy", "imacec_yoy", "wti")

@@ -6,15 +6,13 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from forex_assets.arrays import Floats, Ints
 from forex_assets.monitoring.degradation import overlap_variance
 from forex_assets.monitoring.drift_samples import Sample, Test
 from forex_assets.monitoring.windows import Rolling, ks_effective_p
 from forex_assets.settings.monitoring import DriftFloors, DriftPolicy
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 #: Lags over which a window's own dependence is estimated.
 LAGS = 20
 #: The same for sizes, which cluster longer.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates
 from forex_assets.monitoring.registry import SCAN_COLUMNS, Profile
 from forex_assets.monitoring.shock import NAME, policy_of
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from forex_assets.monitoring.frames import Frames
     from forex_assets.settings import Settings
 
-Dates = npt.NDArray[np.datetime64]
 #: The finding that says whether a message goes out, and the one on how far a forecast moved.
 EVENT_RULE, CHANGE_RULE = "event_alert", "forecast_change"
 #: Business days within which an earlier forecast is the one before.

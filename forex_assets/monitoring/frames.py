@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats
 from forex_assets.errors import DataError
 from forex_assets.monitoring.observed import Observed
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from forex_assets.clock import BusinessCalendar
 
-Dates = npt.NDArray[np.datetime64]
-Floats = npt.NDArray[np.float64]
 
 #: Columns of ``Frames.scores``: EVALUATION columns the monitors read, one row per horizon, origin and model.
 SCORE_COLUMNS = (

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats, Ints
 from forex_assets.errors import DataError
 from forex_assets.provenance import HASH_LENGTH
 
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from forex_assets.clock import BusinessCalendar
-
-Dates = npt.NDArray[np.datetime64]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

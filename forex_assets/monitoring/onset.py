@@ -10,10 +10,8 @@ import datetime as dt
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Dates = npt.NDArray[np.datetime64]
+from forex_assets.arrays import Dates, Floats
 
 
 class Onset(NamedTuple):

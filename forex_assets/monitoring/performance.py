@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats
 from forex_assets.clock import as_of_instants
 from forex_assets.monitoring.cannot_tell import CannotTell, reasons
 from forex_assets.monitoring.classic_performance import ClassicVerdict, Status, classic_verdicts
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from forex_assets.settings import Settings
     from forex_assets.settings.monitoring import PerformancePolicy
 
-Dates = npt.NDArray[np.datetime64]
-Floats = npt.NDArray[np.float64]
 NAME = "performance"
 INFINITE = math.inf
 #: Rule, field of the statistics, unit.

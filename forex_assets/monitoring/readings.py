@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats
 from forex_assets.monitoring.cannot_tell import CannotTell
 from forex_assets.monitoring.finding import Severity
 from forex_assets.monitoring.registry import SCAN_COLUMNS
@@ -20,8 +21,6 @@ from forex_assets.monitoring.registry import SCAN_COLUMNS
 if TYPE_CHECKING:
     import pandas as pd
 
-Floats = npt.NDArray[np.float64]
-Dates = npt.NDArray[np.datetime64]
 Strings = npt.NDArray[np.object_]
 #: An effect this many times its limit is high, and critical.
 HIGH_AT, CRITICAL_AT = 1.5, 2.5

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates
 from forex_assets.monitoring.cannot_tell import CannotTell
 from forex_assets.monitoring.finding import Finding, Severity, State
 from forex_assets.monitoring.regimes.classic import scan_classic
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from forex_assets.monitoring.frames import Frames
     from forex_assets.settings import Settings
 
-Dates = npt.NDArray[np.datetime64]
 NAME = "regime"
 CENTRAL_BANK_CALENDAR = "CL"
 

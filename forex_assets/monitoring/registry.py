@@ -13,8 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from forex_assets.arrays import Dates
 from forex_assets.errors import DataError, ForexError, ValidationError
 from forex_assets.monitoring.cannot_tell import CannotTell
 from forex_assets.monitoring.finding import Finding, unknown
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 Profile = Literal["recommended", "classic"]
 PROFILES: tuple[Profile, ...] = ("recommended", "classic")
-Dates = npt.NDArray[np.datetime64]
 Judge = Callable[["Frames", dt.date, "Settings", Profile], tuple[Finding, ...]]
 Scan = Callable[["Frames", Dates, "Settings", Profile], "pd.DataFrame"]
 

@@ -6,7 +6,6 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from forex_assets.errors import ValidationError
@@ -16,7 +15,6 @@ from forex_assets.monitoring.registry import Profile, monitors
 if TYPE_CHECKING:
     from forex_assets.settings import Settings
 
-Dates = npt.NDArray[np.datetime64]
 SPELL_COLUMNS = ("monitor", "rule", "subject", "describes", "start", "end", "business_days", "peak", "severity")
 _ORDER = ("info", "low", "medium", "high", "critical")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats, Ints
 from forex_assets.clock import as_of_instants
 from forex_assets.errors import DataError
 from forex_assets.monitoring.cannot_tell import CannotTell, reasons
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from forex_assets.monitoring.frames import Frames
     from forex_assets.settings import Settings
 
-Floats = npt.NDArray[np.float64]
-Dates = npt.NDArray[np.datetime64]
-Ints = npt.NDArray[np.int64]
 
 NAME = "shock"
 TARGET = "target"

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Floats
 from forex_assets.clock import calendar_for
 from forex_assets.settings.watching import SubgroupSettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Floats = npt.NDArray[np.float64]
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
 US_OPEN, US_CLOSED = "United States open", "United States closed"
 

@@ -11,11 +11,10 @@ the change; Pollak (1985), Annals of Statistics 13(1), for its near-optimal dela
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from forex_assets.arrays import Floats
 from forex_assets.settings.monitoring import VolatilityAlarm
 
-Floats = npt.NDArray[np.float64]
 #: Returns the long-run level is seeded with.
 SEED_OBS = 250
 #: One return moves the long-run level by no more than this many standard deviations.

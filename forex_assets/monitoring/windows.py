@@ -12,8 +12,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from forex_assets.arrays import Floats, Ints
 
 
 def window_pairs(values: Floats, baseline: int, recent: int, ends: Ints) -> tuple[Floats, Floats]:

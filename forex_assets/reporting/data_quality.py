@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from forex_assets.arrays import Dates
 from forex_assets.clock import as_of_instants, calendar_for
 from forex_assets.market.quality import FeedFinding, judge_feeds
 from forex_assets.settings import PairSpec, QualitySettings, SeriesSpec
 from forex_assets.settings.feeds import FeedSettings
 
-Dates = npt.NDArray[np.datetime64]
 MONTHS = 24
 NEWEST_REVISIONS = 10
 Shade = Literal["full", "most", "part", "none", "outside"]

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from forex_assets.arrays import Floats
+
 FREEDOM = 5
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats
 from forex_assets.clock import SANTIAGO, BusinessCalendar, calendar_for, to_utc
 from forex_assets.errors import ValidationError
 from forex_assets.evaluation.scores import score_rows
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     from forex_assets.forecasting.price_history import PriceHistory
 
-Floats = npt.NDArray[np.float64]
-Dates = npt.NDArray[np.datetime64]
 BUSINESS_DAYS_A_YEAR = 252
 NULLS = ("walk_t5", "garch_t", "clp_blocks", "ecb_pairs")
 SIGMA_DAILY = 0.006

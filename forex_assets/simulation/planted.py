@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Floats
 from forex_assets.evaluation.scores import implied_sigma, score_rows
 from forex_assets.levels import QUANTILE_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Floats = npt.NDArray[np.float64]
 MEDIAN = QUANTILE_COLUMNS.index("q500")
 Plant = Callable[[Floats, Floats], tuple[Floats, Floats]]
 

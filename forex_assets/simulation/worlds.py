@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from forex_assets.arrays import Floats
 from forex_assets.clock import SANTIAGO, BusinessCalendar, calendar_for, to_utc
 from forex_assets.errors import ValidationError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

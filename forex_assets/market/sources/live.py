@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
+from forex_assets.arrays import Dates
 from forex_assets.clock import AsOf
 from forex_assets.errors import ConfigError, SourceError
 from forex_assets.market.alignment import align_dates, check_of, history_start, reference_rows
@@ -26,7 +27,7 @@ from forex_assets.market.chain import due_dates
 from forex_assets.market.contract import PRICE_COLUMNS, FetchRequest, FetchResult
 from forex_assets.market.http.answers import Kind, Payload
 from forex_assets.market.http.gateway import HttpGateway
-from forex_assets.market.publication import Dates, available_at
+from forex_assets.market.publication import available_at
 from forex_assets.market.sources.folder import within
 from forex_assets.market.tabular import empty_frame, tidy_frame
 from forex_assets.market.vintages.recording import note_cached

@@ -14,11 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats
 from forex_assets.errors import DataError
 from forex_assets.settings.calibration import MonthTest, Quantity
-
-Floats = npt.NDArray[np.float64]
-Dates = npt.NDArray[np.datetime64]
 
 
 class Seasonality(NamedTuple):

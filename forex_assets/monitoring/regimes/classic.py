@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats
 from forex_assets.clock import as_of_instants
 from forex_assets.clock.classic import third_tuesdays
 from forex_assets.monitoring.observed import Known, Observed
@@ -21,8 +22,6 @@ from forex_assets.settings.regimes import ClassicRegimePolicy
 if TYPE_CHECKING:
     import pandas as pd
 
-Dates = npt.NDArray[np.datetime64]
-Floats = npt.NDArray[np.float64]
 
 NORMAL, HIGH_VOL, COPPER_SHOCK, BCCH, UNKNOWN = "NORMAL", "HIGH_VOL", "COPPER_SHOCK", "BCCH_INTERVENTION", "UNKNOWN"
 MULTIPLIER_UNKNOWN, MULTIPLIER_COPPER, MULTIPLIER_BCCH = 1.5, 1.5, 2.0

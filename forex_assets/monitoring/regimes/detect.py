@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats, Ints
 from forex_assets.clock import as_of_instants
 from forex_assets.monitoring.cannot_tell import CannotTell, reasons
 from forex_assets.monitoring.observed import Known, Observed
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
     from forex_assets.clock import BusinessCalendar
 
-Dates = npt.NDArray[np.datetime64]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 NORMAL, HIGH_VOL, COPPER_SHOCK = "NORMAL", "HIGH_VOL", "COPPER_SHOCK"
 BCCH_MEETING, INTERVENTION, UNKNOWN_REGIME = "BCCH_MEETING", "INTERVENTION", "UNKNOWN"

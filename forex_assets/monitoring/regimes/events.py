@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates
 from forex_assets.clock import as_of_instants, calendar_for
 from forex_assets.clock.bcch import interventions, meetings
 
-Dates = npt.NDArray[np.datetime64]
 Codes = npt.NDArray[np.int8]
 ON, OFF, UNKNOWN = 1, 0, -1
 

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats
 from forex_assets.settings.regimes import FactorPolicy
-
-Floats = npt.NDArray[np.float64]
-Dates = npt.NDArray[np.datetime64]
 
 _HALF_80, _ALPHA_80, _ALPHA_95 = 1.2815515655446004, 0.2, 0.05
 _GRID = np.round(np.arange(0.5, 2.501, 0.05), 2)

@@ -11,9 +11,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from forex_assets.arrays import Floats
+
 _ROWS = 2_000
 _LIMIT = 0.999999
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from forex_assets.arrays import Dates, Floats, Ints
 from forex_assets.errors import DataError
 from forex_assets.monitoring.observed import Known
 from forex_assets.monitoring.regimes.link import Link, probability_negative, rolling_link
@@ -19,10 +19,6 @@ from forex_assets.monitoring.statespace import (
     long_sigma,
 )
 from forex_assets.settings.regimes import CopperPolicy, RegimePolicy, RiskGaugePolicy, VolatilityStatePolicy
-
-Floats = npt.NDArray[np.float64]
-Dates = npt.NDArray[np.datetime64]
-Ints = npt.NDArray[np.int64]
 
 #: Weekdays between neighbouring values up to which they count as one session apart (a long weekend).
 _ONE_SESSION = 3
