@@ -19,7 +19,7 @@ from forex_assets.defs import jobs, run
 from forex_assets.defs.run import PairOutcome, Runner
 from forex_assets.errors import ForexError
 from forex_assets.pipeline import judge
-from forex_assets.pooled import prices
+from forex_assets.pooled import prices as pooled_prices
 from forex_assets.settings import Settings, load_settings
 from forex_assets_tests.defs.world import edit_yaml
 from forex_assets_tests.market.conftest import provider as provider
@@ -100,7 +100,7 @@ def test_a_run_asks_every_question_once_and_every_pairs_step_says_its_sources(
     desk: Settings, runner: Runner, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def prices(runner: Runner, *_: Any) -> None:
-        assert len(prices.bars(runner.pipeline, now=run.utc_now()))
+        assert len(pooled_prices.bars(runner.pipeline, now=run.utc_now()))
 
     def only_ingest(runner: Runner, pair_id: str, **_: Any) -> PairOutcome:
         runner.execute(jobs.job_name(pair_id, jobs.INGEST), tags={"pair": pair_id})
