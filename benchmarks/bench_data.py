@@ -9,6 +9,7 @@ are one server on loopback that waits 200 ms before every answer.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
 import functools
 import http.server
@@ -19,9 +20,9 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -158,9 +159,11 @@ class Slow(http.server.BaseHTTPRequestHandler):
     """Answers for every provider, after a pause."""
 
     last = "2025-06-12"
+    asked: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
         """Wait, then answer."""
+        self.asked.append(self.path)
         time.sleep(LATENCY_S)
         parts = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
@@ -177,7 +180,7 @@ class Slow(http.server.BaseHTTPRequestHandler):
 
 LEVELS = {"dolar": 900.0, "tpm": 5.0, "uf": 39000.0, "libra_cobre": 4.4, "imacec": 2.0, "HG=F": 4.5, "DX-Y.NYB": 100.0,
           "^VIX": 18.0, "^GSPC": 5000.0, "EEM": 45.0, "CLP=X": 900.0, "DCOILWTICO": 70.0, "DCOILBRENTEU": 72.0,
-          "DFF": 4.3, "DGS2": 4.0, "DGS10": 4.4, "VIXCLS": 18.0, "CHNLOLITOAASTSAM": 100.0}  # fmt: skip
+          "DFF": 4.3, "DGS2": 4.0, "DGS10": 4.4, "VIXCLS": 18.0, "CHNLOLITOAASTSAM": 100.0, "ecb": 20.0}  # fmt: skip
 MONTHLY = frozenset({"imacec", "CHNLOLITOAASTSAM"})
 
 
@@ -187,7 +190,8 @@ def rows_of(name: str, last: str) -> pd.Series:
     if name in MONTHLY:
         days = pd.date_range("2014-01-01", last, freq="MS")
         return pd.Series(LEVELS[name] + 0.1 * np.sin(np.arange(len(days))), index=days).round(3)
-    calendar = "ALL" if name == "uf" else "CL" if name in ("dolar", "tpm", "libra_cobre", "CLP=X") else "US"
+    calendar = {"uf": "ALL", "ecb": "TARGET"}.get(name, "US")
+    calendar = "CL" if name in ("dolar", "tpm", "libra_cobre", "CLP=X") else calendar
     start = LEVELS[name]
     values = walk(calendar, "2014-01-02", last, start)
     # The market of a session is what the next fixing averages.
@@ -220,6 +224,13 @@ def answer(path: list[str], query: dict[str, str], last: str) -> Any:
         values = values[values.index >= query.get("cosd", "1900-01-01")]
         lines = [f"{day:%Y-%m-%d},{value}" for day, value in values.items()]
         return "\n".join([f"observation_date,{query['id']}", *lines]) + "\n"
+    if name == "ecb_live" and path[-1].startswith("D."):
+        lines = ["CURRENCY,CURRENCY_DENOM,TIME_PERIOD,OBS_VALUE"]
+        for currency in path[-1].split(".")[1].split("+"):
+            values = rows_of("ecb", last)
+            values = values[(values.index >= query["startPeriod"]) & (values.index <= query["endPeriod"])]
+            lines += [f"{currency},EUR,{day:%Y-%m-%d},{value}" for day, value in values.items()]
+        return "\n".join(lines) + "\n"
     return None
 
 
@@ -230,7 +241,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 def serve(pipe: Any) -> None:
-    """Serve on loopback; the last day there is anything of comes through the pipe."""
+    """Serve on loopback; the last day there is anything of comes through the pipe, and back what was asked before."""
     server = Server(("127.0.0.1", 0), Slow)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     pipe.send(f"http://127.0.0.1:{server.server_address[1]}")
@@ -238,11 +249,13 @@ def serve(pipe: Any) -> None:
         Slow.last = pipe.recv()
         for name in LEVELS:
             rows_of(name, Slow.last)
-        pipe.send("ready")
+        pipe.send(list(Slow.asked))
+        Slow.asked.clear()
 
 
-def daily(repeats: int) -> dict[str, Any]:
-    """Time the ingestion of a day of all series of all pairs from providers that take 200 ms an answer."""
+@contextlib.contextmanager
+def providers() -> Iterator[tuple[Settings, Any]]:
+    """Give settings of a home of its own with all providers on loopback, and the pipe to their server."""
     # A process of its own: what the providers compute is none of our time.
     mine, theirs = multiprocessing.get_context("spawn").Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,), daemon=True)
@@ -263,13 +276,26 @@ def daily(repeats: int) -> dict[str, Any]:
                 )
                 settings_of.update({"other_urls": []} if "other_urls" in settings_of else {}, max_requests_per_s=1000)
         (folder / "configs" / "platform.yaml").write_text(yaml.safe_dump(body, sort_keys=False))
-        settings = in_home(folder, FOREX_CONFIG_DIR=str(folder / "configs"), FOREX_OFFLINE="0")
+        yield in_home(folder, FOREX_CONFIG_DIR=str(folder / "configs"), FOREX_OFFLINE="0"), mine
+    server.terminate()
+    server.join()
+
+
+def publish(pipe: Any, moment: dt.datetime) -> list[str]:
+    """Have the providers know everything up to the day before a moment; return what was asked of them until now."""
+    pipe.send(f"{moment - dt.timedelta(days=1):%Y-%m-%d}")
+    asked: list[str] = pipe.recv()
+    return asked
+
+
+def daily(repeats: int) -> dict[str, Any]:
+    """Time the ingestion of a day of all series of all pairs from providers that take 200 ms an answer."""
+    with providers() as (settings, pipe):
         pipeline = Pipeline(settings)
         seconds, states = [], pd.Series(dtype=int)
         for day in range(repeats + 1):
             moment = NOW - dt.timedelta(days=4 - day)
-            mine.send(f"{moment - dt.timedelta(days=1):%Y-%m-%d}")
-            mine.recv()
+            publish(pipe, moment)
             started = time.perf_counter()
             made = pipeline.write_ingests(list(settings.pairs), now=pd.Timestamp(moment))
             seconds.append(time.perf_counter() - started)
@@ -278,8 +304,6 @@ def daily(repeats: int) -> dict[str, Any]:
                 raise SystemExit(f"not every pair was ingested: {failed}")
             asked = [frames["source_status"] for frames in made.values() if not isinstance(frames, ForexError)]
             states = pd.concat(asked)["state"].value_counts()
-        server.terminate()
-        server.join()
         return {
             "pairs": len(settings.pairs),
             "series": sum(len(pair.all_series) for pair in settings.pairs.values()),

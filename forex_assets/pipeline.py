@@ -293,7 +293,8 @@ class Pipeline:
             stored = self._observations_info(pair_id)
             return _Answered(stored, self.ingest(pair_id, now=now, sources=sources))
 
-        names = list(dict.fromkeys(pair_ids))
+        # Offline there is nothing to wait for: what was read would only lie in memory until its turn.
+        names = [] if self.settings.offline else list(dict.fromkeys(pair_ids))
         pool = ThreadPoolExecutor(max_workers=max(1, len(names)), thread_name_prefix="pair")
         with shared_sources(self.settings, now=now.to_pydatetime()) as sources:
             try:
