@@ -1,8 +1,9 @@
 """What do the quality rules catch of planted errors, and what do they take from clean rows? Tables and JSON.
 
 Errors of every kind (``forex_assets/simulation/corruption.py``) are planted into real series, ``--draws`` times each,
-and judged by the production path over the rows around them; dates are moved by a session in pairs of series. Embedded
-and ECB series always; the series of FOREX_DATA_DIR where it is set. Clean losses: 2010 to 2025, nothing planted.
+and judged by the production path over the rows around them; dates of a series are moved by a session and held against
+all others. Embedded and ECB series always; the series of FOREX_DATA_DIR where it is set. Clean losses and alarms: 2010
+to 2025, nothing planted.
 
     python benchmarks/bench_corruption.py [--draws 400] [--out benchmarks/results/corruption.json]
 """
@@ -26,6 +27,7 @@ from forex_assets.market.sources.folder import FolderSource
 from forex_assets.settings import SeriesSpec, Settings, load_settings
 from forex_assets.simulation.corruption_suite import (
     Subject,
+    alarms_on_clean,
     clean_losses,
     observed,
     recall_by_kind,
@@ -37,14 +39,16 @@ from forex_assets.simulation.corruption_suite import (
 NOW = dt.datetime(2025, 6, 30, tzinfo=dt.UTC)
 START, END = dt.date(1999, 2, 1), dt.date(2025, 6, 13)
 ECB_CROSSES = {"usdsek": ("USD", "SEK"), "gbpusd": ("GBP", "USD"), "audusd": ("AUD", "USD"), "nzdusd": ("NZD", "USD")}
-SHIFT_PAIRS = (
+#: Series whose dates are moved, and the one beside it in whose years they are.
+SHIFTED = (
     ("usdclp_close", "usdclp_fixing"),
     ("copper_comex", "copper_lme"),
+    ("copper_comex", "wti"),
     ("sp500", "vix"),
     ("dxy", "eurusd_ecb"),
     ("brent", "wti"),
     ("eurusd_ecb", "usdsek"),
-    ("eurusd_ecb", "gbpusd"),
+    ("gbpusd", "eurusd_ecb"),
     ("audusd", "nzdusd"),
     ("usdzar_ecb", "audusd"),
 )
@@ -85,8 +89,13 @@ def main() -> None:
         subjects[name] = subject(spec, rows, limits, NOW, reference)
     judging = [item for item in subjects.values() if item.spec.quality.jump or item.spec.quality.outliers]
     kinds = recall_by_kind(judging, limits, draws=options.draws, seed=options.seed, now=NOW)
-    pairs = [(subjects[a], subjects[b]) for a, b in SHIFT_PAIRS if a in subjects and b in subjects]
-    shifts = recall_of_shifts(pairs, feeds, draws=max(1, options.draws // 2), seed=options.seed)
+    targets = [
+        (subjects[a], subjects[b], [item for name, item in subjects.items() if name != a])
+        for a, b in SHIFTED
+        if a in subjects and b in subjects
+    ]
+    shifts = recall_of_shifts(targets, feeds, draws=max(1, options.draws // 2), seed=options.seed)
+    alarms = alarms_on_clean(list(subjects.values()), feeds, "2010-01-01", "2025-06-13")
     every = pd.concat([rows for _, rows in held.values()], ignore_index=True)
     judged = apply_quality(every, {name: spec for name, (spec, _) in held.items()}, limits, now=NOW)
     clean = clean_losses(judged, "2010-01-01", "2025-12-31")
@@ -102,15 +111,20 @@ def main() -> None:
         )
     pooled = summary_of(kinds)
     print(f"\ngross errors together: {pooled['gross_recall']:.4f} of {pooled['gross_rows']:.0f} rows")
-    head = f"{'share':>7}{'plants':>8}{'found':>7}{'recall':>9}{'sessions':>10}{'alarms':>8}"
-    print(f"\n{'dates moved in':<16}{'against':<16}{head}")
+    head = f"{'share':>7}{'plants':>8}{'untold':>8}{'found':>7}{'recall':>9}  95% interval    sessions  alarms"
+    print(f"\n{'dates moved in':<16}{'in years of':<16}{head}")
     for row in shifts.itertuples():
         print(
-            f"{row.series:<16}{row.against:<16}{row.share:>7.2f}{row.plants:>8}{row.found:>7}{row.recall:>9.3f}"
-            f"{row.sessions:>10.0f}{row.alarms:>8}"
+            f"{row.series:<16}{row.beside:<16}{row.share:>7.2f}{row.plants:>8}{row.untold:>8}{row.found:>7}"
+            f"{row.recall:>9.3f}  {row.recall_low:.3f} to {row.recall_high:.3f}{row.sessions:>10.0f}{row.alarms:>8}"
         )
     together = int(shifts["found"].sum()) / int(shifts["plants"].sum())
     print(f"together {together:.3f}")
+    judged_dates = alarms[alarms["state"] != "unknown"]
+    accused = judged_dates[judged_dates["state"] == "found"]
+    print(f"\nnothing planted: {len(accused)} of {len(judged_dates)} judgements of 60 sessions accuse a series")
+    for row in accused.itertuples():
+        print(f"  {row.as_of} {row.series}: {row.reason}")
     withdrawn, rows = clean["withdrawn"].sum(), clean["rows"].sum()
     print(f"\nclean rows 2010-2025: {withdrawn} of {rows} withdrawn, most {clean['share'].max():.3%} of a series")
     print(f"shock months: {lost}")
@@ -121,6 +135,11 @@ def main() -> None:
         "pooled": dict(pooled),
         "shifts": shifts.to_dict("records"),
         "shift_recall": together,
+        "date_alarms": {
+            "judged": len(judged_dates),
+            "instants": int(alarms["as_of"].nunique()),
+            "found": accused.astype(str).to_dict("records"),
+        },
         "clean": clean.to_dict("records"),
         "shock_rows_lost": lost,
         "folder": settings.data_dir is not None,

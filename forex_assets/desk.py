@@ -96,7 +96,13 @@ def _quality_of(pipeline: Pipeline, pair_id: str, as_of: dt.date) -> DataQuality
     observations = pipeline.store.read(schemas.OBSERVATIONS, pair_id, [()], allow_bad=True)
     platform = settings.platform
     return data_quality(
-        observations, settings.pair(pair_id), settings.series, platform.feeds, platform.quality, as_of=as_of
+        observations,
+        settings.pair(pair_id),
+        settings.series,
+        platform.feeds,
+        platform.quality,
+        as_of=as_of,
+        others=pipeline.other_observations(pair_id),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -22,13 +22,23 @@ _WRONG_VALUES = frozenset({"level_break", "unit_drift", "disagreement", "date_sh
 
 
 def feed_findings(
-    observations: pd.DataFrame, settings: Settings, pair_id: str, *, as_of: dt.datetime
+    observations: pd.DataFrame,
+    settings: Settings,
+    pair_id: str,
+    *,
+    as_of: dt.datetime,
+    others: Iterable[pd.DataFrame] = (),
 ) -> tuple[FeedFinding, ...]:
-    """Return what every feed rule says of every series of a pair, as known at ``as_of``."""
-    from forex_assets.market.quality import judge_feeds
+    """Return what every feed rule says of every series of a pair, as known at ``as_of``.
+
+    The series that only other pairs hold (``others``: their observations) testify about dates.
+    """
+    from forex_assets.market.quality import judge_feeds, with_witnesses
 
     specs = {name: settings.series[name] for name in settings.pair(pair_id).all_series}
-    return judge_feeds(observations, specs, settings.platform.feeds, settings.platform.quality, as_of=as_of)
+    rows, witnesses = with_witnesses(observations, specs, others, settings.series)
+    platform = settings.platform
+    return judge_feeds(rows, specs, platform.feeds, platform.quality, as_of=as_of, witnesses=witnesses)
 
 
 def stored_feed_findings(
@@ -37,7 +47,8 @@ def stored_feed_findings(
     """Return the same of what is stored; who asks again within minutes gets what was found."""
 
     def judged() -> tuple[dt.datetime, tuple[FeedFinding, ...]]:
-        return as_of, feed_findings(observations, pipeline.settings, pair_id, as_of=as_of)
+        others = pipeline.other_observations(pair_id)
+        return as_of, feed_findings(observations, pipeline.settings, pair_id, as_of=as_of, others=others)
 
     made_from = (pair_id, *observations["data_hash"].head(1))
     then, found = pipeline.kept("feeds", made_from, judged)

@@ -162,6 +162,15 @@ class Pipeline:
             return None
         return self._read_kept(schemas.OBSERVATIONS, pair_id, ())
 
+    def other_observations(self, pair_id: str) -> list[pd.DataFrame]:
+        """Return the stored observations of every other pair; one that is damaged is told where it is ingested."""
+        frames = []
+        for other in self.settings.pairs:
+            if other != pair_id:
+                with contextlib.suppress(StoreError):
+                    frames.append(self.stored_observations(other))
+        return [frame for frame in frames if frame is not None]
+
     def look_up(self, pair_id: str, *, now: pd.Timestamp) -> pd.DataFrame:
         """Return the pair's observations without storing anything: the stored ones, else what the sources have.
 

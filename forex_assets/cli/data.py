@@ -13,7 +13,7 @@ from forex_assets.cli import data_add, data_calendar
 from forex_assets.cli.common import JsonOption, LimitOption, PairOption, parse_day, parse_pairs, print_json, stdout
 from forex_assets.cli.tables import Column, print_table
 from forex_assets.errors import DataError, ForexError, StoreError, ValidationError
-from forex_assets.settings import PairSpec, Settings, load_settings
+from forex_assets.settings import load_settings
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -116,7 +116,7 @@ def check(pair: PairOption = None, json_output: JsonOption = False) -> None:
             faults.append((name, f"its target {spec.target.series} has no usable value"))
         notes += [(name, f"stale: {', '.join(stale)}")] if stale else []
         notes += [(name, f"without any value: {', '.join(missing)}")] if missing else []
-        notes += [(name, text) for text in _suspicions(observations, settings, spec, now)]
+        notes += [(name, text) for text in _suspicions(pipeline, name, observations, now)]
     if json_output:
         print_json({"faults": [list(each) for each in faults], "notes": [list(each) for each in notes]})
     else:
@@ -130,11 +130,11 @@ def check(pair: PairOption = None, json_output: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-def _suspicions(observations: pd.DataFrame, settings: Settings, pair: PairSpec, now: dt.datetime) -> list[str]:
+def _suspicions(pipeline: Pipeline, pair_id: str, observations: pd.DataFrame, now: dt.datetime) -> list[str]:
     """Return what the feed rules found, but for age, which is told with the other dates."""
-    from forex_assets.feed_alerts import feed_findings, told
+    from forex_assets.feed_alerts import stored_feed_findings, told
 
-    found = feed_findings(observations, settings, pair.id, as_of=now)
+    found = stored_feed_findings(pipeline, pair_id, observations, as_of=now)
     return [told(item) for item in found if item.state == "found" and item.rule != "stale_feed"]
 
 

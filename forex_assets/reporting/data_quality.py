@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 from forex_assets.arrays import Dates
 from forex_assets.clock import as_of_instants, calendar_for
-from forex_assets.market.quality import FeedFinding, judge_feeds
+from forex_assets.market.quality import FeedFinding, judge_feeds, with_witnesses
 from forex_assets.settings import PairSpec, QualitySettings, SeriesSpec
 from forex_assets.settings.feeds import FeedSettings
 
@@ -80,15 +80,20 @@ def data_quality(
     quality: QualitySettings,
     *,
     as_of: dt.date,
+    others: Iterable[pd.DataFrame] = (),
 ) -> DataQuality:
-    """Return the section's content from the pair's observations as known at the end of ``as_of``."""
+    """Return the section's content from the pair's observations as known at the end of ``as_of``.
+
+    The series that only other pairs hold (``others``: their observations) testify about dates.
+    """
     from forex_assets.market.vintages.revisions import revisions
 
     (end,) = as_of_instants(np.array([as_of], dtype="datetime64[D]"))
     instant = pd.Timestamp(end, tz="UTC")
     specs = {name: series[name] for name in pair.all_series if name in series}
     known = observations.loc[observations["available_at"] <= instant]
-    judged = judge_feeds(known, specs, feeds, quality, as_of=instant.to_pydatetime())
+    rows, witnesses = with_witnesses(known, specs, others, series)
+    judged = judge_feeds(rows, specs, feeds, quality, as_of=instant.to_pydatetime(), witnesses=witnesses)
     changed = revisions(known, until=instant.to_pydatetime())
     order = {"found": 0, "unknown": 1}
     shown = sorted((item for item in judged if item.state in order), key=lambda item: order[item.state])

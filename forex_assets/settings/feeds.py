@@ -22,7 +22,6 @@ class FeedSettings(Strict):
     recent_sessions: Annotated[int, Field(ge=20)]
     learn_sessions: Annotated[int, Field(ge=120)]
     lockstep_evidence: Positive
-    lockstep_min_share: Annotated[float, Field(gt=0, lt=1)]
     lockstep_partners: Annotated[int, Field(ge=1)]
     disagreement_sessions: Annotated[int, Field(ge=5)]
     disagreement_share: Annotated[float, Field(gt=0, lt=1)]

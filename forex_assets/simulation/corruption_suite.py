@@ -1,7 +1,7 @@
 """How much of what is planted the quality rules find, and what they take from clean rows: counts, with intervals.
 
 Every plant is judged by the production path (:func:`~forex_assets.market.quality.apply_quality`, and for moved dates
-:func:`~forex_assets.market.quality.feeds.run_pair`) over the rows around it.
+:class:`~forex_assets.market.quality.dates_moved.Panel`) over the rows around it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import pandas as pd
 
 from forex_assets.errors import DataError
 from forex_assets.market.publication import available_at
-from forex_assets.market.quality import apply_quality, feeds
+from forex_assets.market.quality import apply_quality, dates_moved, lockstep
+from forex_assets.market.quality.feed import feed_of
 from forex_assets.settings import QualitySettings, SeriesSpec
 from forex_assets.settings.feeds import FeedSettings
 from forex_assets.simulation.corruption import AFTER, BEFORE, KINDS, PRICES, Kind, moved_dates, robust_sigma
 
-SHIFT_SESSIONS = 42
-"""Sessions in 60 calendar days: moved dates must be found within them."""
+SHIFT_DAYS = 60
+"""Days after the first wrong value within which moved dates must be found."""
 _TRIES = 50
 
 
@@ -169,54 +170,55 @@ def _withdrawn(
 
 
 def recall_of_shifts(
-    pairs: Sequence[tuple[Subject, Subject]], limits: FeedSettings, *, draws: int, seed: int
+    targets: Sequence[tuple[Subject, Subject, Sequence[Subject]]], limits: FeedSettings, *, draws: int, seed: int
 ) -> pd.DataFrame:
-    """Move the dates of the first series of each pair by a session, and count how often that is found in 60 days.
+    """Move the dates of a series by a session, and count how often that is found within 60 days of the first wrong one.
 
-    Columns: ``series``, ``against``, ``share`` (median share of variance explained), ``plants``, ``found``, ``recall``
-    with its interval, ``sessions`` (median until found), and of the same windows left alone: ``alarms``.
+    Each target comes with the one it is known to move with, in whose years the plants are, and with all that may
+    testify. A plant is judged once, with the rows that were known 60 days after the first wrong value was; where the
+    rule says that it cannot tell, the plant counts as not found.
+
+    Columns: ``series``, ``beside``, ``witnesses`` (how many), ``share`` (median share of variance explained),
+    ``plants``, ``untold`` (plants that the rule says it cannot judge), ``found``, ``recall`` with its interval,
+    ``sessions`` (median until found), and of the same windows left alone: ``alarms``.
     """
     out = []
-    for number, (first, second) in enumerate(pairs):
+    for number, (target, beside, witnesses) in enumerate(targets):
         rng = np.random.default_rng([seed, 1000 + number])
-        found = alarms = plants = 0
+        begin = max(target.rows["event_time"].iloc[0], beside.rows["event_time"].iloc[0])
+        rows = target.rows[target.rows["event_time"] >= begin].reset_index(drop=True)
+        least = min(limits.learn_sessions, (len(rows) - limits.recent_sessions) // 2)
+        found = alarms = untold = 0
         delays, shares = [], []
-        need = limits.learn_sessions + limits.recent_sessions
-        begin = max(first.rows["event_time"].iloc[0], second.rows["event_time"].iloc[0])
-        last = min(first.rows["event_time"].iloc[-1], second.rows["event_time"].iloc[-1])
-        event = first.rows["event_time"]
-        start, end = int(event.searchsorted(begin)), int(event.searchsorted(last))
-        length = min(need, (end - start) // 2)
         for _ in range(draws):
-            stop = int(rng.integers(start + length, end))
-            at = stop - int(rng.integers(SHIFT_SESSIONS, SHIFT_SESSIONS + 10))
-            window = first.rows.iloc[stop - length : stop].reset_index(drop=True)
+            at = int(rng.integers(least, len(rows) - limits.recent_sessions))
             move = int(rng.choice([1, -1]))
-            quiet = _evidence(first.spec, window, second, limits)
-            if quiet is None or quiet[2] < limits.lockstep_min_share:
+            quiet = _run(target.spec, rows, rows["available_at"].iloc[at], witnesses, limits)
+            run = _run(target.spec, moved_dates(rows, at, move), rows["available_at"].iloc[at], witnesses, limits)
+            if not dates_moved.can_tell(run, limits):
+                untold += 1
                 continue
-            moved = moved_dates(window, at - (stop - length), move)
-            run = _evidence(first.spec, moved, second, limits)
-            plants += 1
-            shares.append(quiet[2])
-            alarms += bool(quiet[1].max() > limits.lockstep_evidence)
-            day = window["event_time"].iloc[at - (stop - length)].tz_localize(None).to_datetime64()
-            if run is not None:
-                dates, evidence, _ = run
-                hits = np.flatnonzero((evidence > limits.lockstep_evidence) & (dates >= day))
-                delay = int(np.searchsorted(dates, dates[hits[0]]) - np.searchsorted(dates, day)) if len(hits) else -1
-                if 0 <= delay <= SHIFT_SESSIONS:
-                    found += 1
-                    delays.append(delay)
-        low, high = wilson(found, plants)
+            if quiet is None or run is None:
+                continue
+            shares.append(run.profile.share)
+            alarms += bool(dates_moved.strongest(quiet, limits)[0] > limits.lockstep_evidence)
+            day = rows["event_time"].iloc[at].tz_localize(None).to_datetime64()
+            since = int(np.searchsorted(run.dates, day))
+            hits = np.flatnonzero(run.evidence[since:].max(axis=1) > limits.lockstep_evidence)
+            if len(hits):
+                found += 1
+                delays.append(int(hits[0]) + lockstep.REACH)
+        low, high = wilson(found, draws)
         out.append(
             {
-                "series": first.spec.id,
-                "against": second.spec.id,
+                "series": target.spec.id,
+                "beside": beside.spec.id,
+                "witnesses": len(witnesses),
                 "share": float(np.median(shares)) if shares else float("nan"),
-                "plants": plants,
+                "plants": draws,
+                "untold": untold,
                 "found": found,
-                "recall": found / plants if plants else float("nan"),
+                "recall": found / draws,
                 "recall_low": low,
                 "recall_high": high,
                 "sessions": float(np.median(delays)) if delays else float("nan"),
@@ -226,17 +228,46 @@ def recall_of_shifts(
     return pd.DataFrame(out)
 
 
-def _evidence(
-    spec: SeriesSpec, window: pd.DataFrame, second: Subject, limits: FeedSettings
-) -> tuple[npt.NDArray[np.datetime64], npt.NDArray[np.float64], float] | None:
-    instant = window["available_at"].max() + pd.Timedelta(days=7)
-    event = second.rows["event_time"]
-    near = second.rows[event.between(window["event_time"].iloc[0], window["event_time"].iloc[-1])]
-    run = feeds.run_pair(feeds.feed_of(spec, window, instant), feeds.feed_of(second.spec, near, instant), limits)
-    if run is None:
-        return None
-    recent = slice(-limits.recent_sessions, None)
-    return run.dates[recent], run.evidence[recent].max(axis=1), run.profile.share
+def _run(
+    spec: SeriesSpec, rows: pd.DataFrame, first: pd.Timestamp, witnesses: Sequence[Subject], limits: FeedSettings
+) -> lockstep.Lockstep | None:
+    """Return the running test of a series, from what was known 60 days after an instant."""
+    instant = first + pd.Timedelta(days=SHIFT_DAYS)
+    start = first - pd.Timedelta(days=2 * (limits.learn_sessions + limits.recent_sessions))
+    held = {}
+    for each, known in ((spec, rows), *((item.spec, item.rows) for item in witnesses)):
+        near = known[(known["available_at"] <= instant) & (known["event_time"] >= start)]
+        held[each.id] = feed_of(each, near, instant)
+    return dates_moved.Panel(held, limits).run(spec.id)
+
+
+def alarms_on_clean(
+    subjects: Sequence[Subject], limits: FeedSettings, first: str, last: str, *, without: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Judge the dates of all series together, nothing planted, every ``recent_sessions`` weekdays of a period.
+
+    Columns: ``as_of``, ``series``, ``state``, ``since``, ``reason``; ``without`` names series that only testify.
+    """
+    out: list[dict[str, object]] = []
+    for day in pd.bdate_range(first, last, tz="UTC")[limits.recent_sessions :: limits.recent_sessions]:
+        instant = day + pd.Timedelta(hours=23)
+        start = instant - pd.Timedelta(days=2 * (limits.learn_sessions + limits.recent_sessions))
+        held = {}
+        for item in subjects:
+            near = item.rows[(item.rows["available_at"] <= instant) & (item.rows["event_time"] >= start)]
+            held[item.spec.id] = feed_of(item.spec, near, instant)
+        judged = {name: feed for name, feed in held.items() if name not in without}
+        out.extend(
+            {
+                "as_of": day.date(),
+                "series": finding.series,
+                "state": finding.state,
+                "since": finding.since,
+                "reason": finding.reason,
+            }
+            for finding in dates_moved.moved_dates(judged, limits, witnesses=held)
+        )
+    return pd.DataFrame(out, columns=["as_of", "series", "state", "since", "reason"])
 
 
 def clean_losses(judged: pd.DataFrame, first: str, last: str) -> pd.DataFrame:

@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from forex_assets.clock import calendar_for
 from forex_assets.errors import ValidationError
-from forex_assets.market.quality import FEED_RULES, FeedFinding, apply_quality, judge_feeds, lockstep
+from forex_assets.market.quality import (
+    FEED_RULES,
+    FeedFinding,
+    apply_quality,
+    judge_feeds,
+    lockstep,
+    with_witnesses,
+)
 from forex_assets.market.quality.feeds import found_only
 from forex_assets.settings import QualitySettings, SeriesSpec, Settings
 from forex_assets.settings.feeds import FeedSettings, PremiumLink
@@ -79,23 +86,91 @@ def test_two_sound_feeds_are_clear_of_everything(sound: list[FeedFinding]) -> No
     assert all(item.reason and item.n > 0 for item in sound)
 
 
+def moved(values: np.ndarray, at: int, move: int) -> np.ndarray:
+    """Values that stand a session late (1) or early (-1) from a place on."""
+    out = values.copy()
+    out[at:] = values[at - 1 : -1] if move > 0 else np.append(values[at + 1 :], values[-1])
+    return out
+
+
+C = MARKET.model_copy(update={"id": "usdclp_third", "reference": None})
+
+
 @pytest.mark.parametrize("move", [1, -1])
-@pytest.mark.parametrize("late_side", ["first", "second"])
-def test_dates_that_start_to_run_a_session_off_are_found_in_either_source(
-    limits: FeedSettings, quality: QualitySettings, move: int, late_side: str
+@pytest.mark.parametrize("off", [0, 1, 2])
+def test_the_series_whose_dates_start_to_run_a_session_off_is_accused_and_no_other(
+    limits: FeedSettings, quality: QualitySettings, move: int, off: int
 ) -> None:
-    sides = list(two_walks())
-    at = len(DAYS) - 40
-    side = sides[0 if late_side == "first" else 1]
-    side[at:] = side[at - 1 : -1].copy() if move > 0 else np.append(side[at + 1 :], side[-1])
-    finding = only(judge([(A, DAYS, sides[0]), (B, DAYS, sides[1])], limits, quality), "date_shift")
-    assert finding.state == "found"
-    assert finding.against == B.id
+    price, other = two_walks(noise=0.004)
+    third = price * np.exp(np.random.default_rng(9).normal(0, 0.004, len(DAYS)))
+    sides, at = [price, other, third], len(DAYS) - 40
+    sides[off] = moved(sides[off], at, move)
+    specs = [A, B, C]
+    findings = judge([(spec, DAYS, side) for spec, side in zip(specs, sides, strict=True)], limits, quality)
+    accused = [item for item in found_only(findings) if item.rule == "date_shift"]
+    assert [item.series for item in accused] == [specs[off].id]
+    (finding,) = accused
     assert finding.effect > limits.lockstep_evidence
-    started = abs((np.datetime64(finding.since, "D") - DAYS[at]).astype(int))
-    assert started <= 14
-    late = (move > 0) == (late_side == "first")
-    assert f"run a session {'late' if late else 'early'}" in finding.reason
+    assert f"run a session {'late' if move > 0 else 'early'}" in finding.reason
+    assert "nothing else held tells which" not in finding.reason
+    assert abs((np.datetime64(finding.since, "D") - DAYS[at]).astype(int)) <= 14
+    rest = [item for item in findings if item.rule == "date_shift" and item.series != specs[off].id]
+    assert {item.state for item in rest} == {"clear"}
+
+
+@pytest.mark.parametrize("move", [1, -1])
+def test_of_two_series_alone_it_is_said_that_it_may_be_either(
+    limits: FeedSettings, quality: QualitySettings, move: int
+) -> None:
+    first, second = two_walks()
+    findings = judge([(A, DAYS, moved(first, len(DAYS) - 40, move)), (B, DAYS, second)], limits, quality)
+    accused = [item for item in found_only(findings) if item.rule == "date_shift"]
+    assert len(accused) == 1
+    assert "nothing else held tells which" in accused[0].reason
+    other = only(findings, "date_shift", B.id if accused[0].series == A.id else A.id)
+    assert other.state == "unknown"
+    assert "under suspicion" in other.reason
+
+
+def test_a_series_of_another_pair_testifies_and_is_not_judged(limits: FeedSettings, quality: QualitySettings) -> None:
+    first, second = two_walks()
+    late = observations(A, DAYS, moved(first, len(DAYS) - 40, 1))
+    own, others = [late], [observations(B, DAYS, second), observations(A, DAYS, first)]
+    catalogue = {A.id: A, B.id: B, "monthly": B.model_copy(update={"id": "monthly", "frequency": "monthly"})}
+    others.append(observations(catalogue["monthly"], DAYS[:5], second[:5]))
+    alone, nobody = with_witnesses(own[0], {A.id: A}, [], catalogue)
+    assert (len(alone), nobody) == (len(late), {})
+    rows, witnesses = with_witnesses(own[0], {A.id: A}, others, catalogue)
+    assert list(witnesses) == [B.id]
+    assert len(rows) == len(late) + len(DAYS)
+    findings = judge_feeds(rows, {A.id: A}, limits, quality, as_of=LAST, witnesses=witnesses)
+    assert {item.series for item in findings} == {A.id}
+    assert only(list(findings), "date_shift").state == "found"
+    unaided = judge_feeds(alone, {A.id: A}, limits, quality, as_of=LAST)
+    assert only(list(unaided), "date_shift").state == "unknown"
+
+
+@pytest.mark.parametrize("move", [1, -1])
+def test_a_history_that_comes_anew_a_session_off_is_found_by_its_vintages(
+    limits: FeedSettings, quality: QualitySettings, move: int
+) -> None:
+    values, _ = two_walks()
+    at = len(DAYS) - 30
+    before = observations(A, DAYS, values)
+    again = observations(A, DAYS, moved(values, at, move)).iloc[at:-1]
+    again = again.assign(available_at=before["available_at"].max())
+    revised = again.assign(value=before["value"].iloc[at:-1].to_numpy() * 1.0001)
+
+    def found(rows: pd.DataFrame) -> list[FeedFinding]:
+        judged = judge_feeds(pd.concat([before, rows], ignore_index=True), {A.id: A}, limits, quality, as_of=LAST)
+        return [item for item in found_only(judged) if item.rule == "date_shift"]
+
+    (finding,) = found(again)
+    assert finding.against == A.id
+    assert f"a session {'late' if move > 0 else 'early'}" in finding.reason
+    assert np.datetime64(finding.since, "D") == DAYS[at]
+    assert found(revised) == []
+    assert found(again.iloc[:3]) == []
 
 
 def test_dates_wrong_from_the_first_row_are_found_against_the_declared_reference(
@@ -241,16 +316,61 @@ def test_no_finding_depends_on_what_became_known_later(seed: int, cut: int, fact
     assert judged(frame) == judged(changed) == judged(frame[~later].reset_index(drop=True))
 
 
-def test_the_running_test_uses_nothing_after_a_session() -> None:
+def test_the_running_test_uses_one_session_after_another_at_most() -> None:
     first, second = (np.log(side) for side in two_walks())
     ours, theirs = lockstep.changes_on(DAYS, DAYS, first), lockstep.changes_on(DAYS, DAYS, second)
-    profile = lockstep.learn(ours[:400], theirs[:400])
+    heard = {"other": lockstep.standard(theirs)}
+    profile = lockstep.learn(ours[:400], {"other": heard["other"][:400]}, 8)
     assert profile is not None
-    whole = lockstep.follow(DAYS, ours, theirs, profile)
-    part = lockstep.follow(DAYS[:600], ours[:600], theirs[:600], profile)
-    # What explains a session may lie up to two sessions ahead of it: those are not known yet at the end of a sample.
-    np.testing.assert_allclose(whole.evidence[:597], part.evidence[:597], atol=1e-9)
-    assert lockstep.learn(ours[:50], theirs[:50]) is None
+    assert profile.partners == ("other",)
+    whole = lockstep.follow(DAYS, ours, heard, profile)
+    part = lockstep.follow(DAYS[:600], ours[:600], {"other": heard["other"][:600]}, profile)
+    sure = 600 - 2 * lockstep.REACH
+    np.testing.assert_allclose(whole.evidence[:sure], part.evidence[:sure], atol=1e-9)
+    assert lockstep.learn(ours[:50], {"other": heard["other"][:50]}, 8) is None
+    assert lockstep.learn(ours[:400], {}, 8) is None
+
+
+def test_what_explains_a_series_is_taken_and_what_adds_nothing_is_not() -> None:
+    rng = np.random.default_rng(4)
+    common, extra, noise = rng.normal(size=(3, 600))
+    target = common + extra + 0.5 * rng.normal(size=600)
+    heard = {"noise": noise, "extra": extra, "common": common}
+    profile = lockstep.learn(target, heard, 8)
+    alone = lockstep.learn(target, {"common": common}, 8)
+    assert profile is not None
+    assert alone is not None
+    assert set(profile.partners[:2]) == {"common", "extra"}
+    assert profile.share == pytest.approx(1 - 0.25 / 2.25, abs=0.05)
+    assert profile.share > alone.share + 0.2
+    assert profile.gain > 1.2 * alone.gain > 0
+    assert profile.repeat == pytest.approx(np.log(602), abs=0.01)
+    assert lockstep.learn(target, heard, 1).partners == profile.partners[:1]  # type: ignore[union-attr]
+
+
+def test_a_gap_in_a_witness_calendar_is_bridged_and_a_long_one_is_not() -> None:
+    grid = DAYS[:40]
+    level = np.arange(40.0)
+    held = np.delete(np.arange(40), [10, *range(20, 27)])
+    changes = lockstep.bridged_changes_on(grid, grid[held], level[held])
+    np.testing.assert_allclose(changes[1:20], 1.0)
+    assert np.isnan(changes[20:28]).all()
+    np.testing.assert_allclose(changes[28:], 1.0)
+    assert np.isnan(lockstep.bridged_changes_on(grid, grid[:1], level[:1])).all()
+
+
+def test_markets_that_part_company_are_no_move(limits: FeedSettings) -> None:
+    rng = np.random.default_rng(8)
+    common = rng.normal(size=(40, 620))
+    alarms = 0
+    for each in common:
+        other = each + 0.6 * rng.normal(size=620)
+        other[560:] = rng.normal(size=60)
+        profile = lockstep.learn(each[:560], {"other": other[:560]}, 8)
+        assert profile is not None
+        run = lockstep.follow(np.arange(620).astype("datetime64[D]"), each, {"other": other}, profile)
+        alarms += bool(run.evidence[560:].max() > limits.lockstep_evidence)
+    assert alarms <= 2
 
 
 def test_findings_are_values(sound: list[FeedFinding]) -> None:

@@ -9,7 +9,8 @@ as-of views live elsewhere.
 from __future__ import annotations
 
 from forex_assets.market.quality.apply import apply_quality
-from forex_assets.market.quality.feeds import FEED_RULES, FeedFinding, judge_feeds
+from forex_assets.market.quality.feed import FeedFinding
+from forex_assets.market.quality.feeds import FEED_RULES, judge_feeds, with_witnesses
 from forex_assets.market.quality.report import gap_report, quality_summary
 from forex_assets.market.quality.rules import RULES
 from forex_assets.market.quality.schema import observation_schema
@@ -26,4 +27,5 @@ __all__ = [
     "judge_feeds",
     "observation_schema",
     "quality_summary",
+    "with_witnesses",
 ]

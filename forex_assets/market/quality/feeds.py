@@ -8,26 +8,19 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from forex_assets.clock import BusinessCalendar, calendar_for
+from forex_assets.arrays import Dates, Floats
 from forex_assets.errors import ValidationError
-from forex_assets.market.quality import lockstep
+from forex_assets.market.quality.dates_moved import moved_dates, moved_vintages
+from forex_assets.market.quality.feed import Feed, FeedFinding, State, feed_of, unknown
 from forex_assets.market.quality.rules import Scale
 from forex_assets.market.quality.shift import detect_date_shift
 from forex_assets.settings import QualitySettings, SeriesSpec
 from forex_assets.settings.feeds import FeedSettings
-
-State = Literal["found", "clear", "unknown"]
-Dates = npt.NDArray[np.datetime64]
-Floats = npt.NDArray[np.float64]
 
 FEED_RULES: dict[str, str] = {
     "stale_feed": "the newest value is older than the series allows",
@@ -49,60 +42,12 @@ UNIT_FACTORS: Mapping[str, float] = {
     "hundreds": 100.0,
     "thousands": 1000.0,
 }
-_STILL_DATED = ("jump", "cross_source", "spike", "outlier", "high_low")
 _OLD_LEVEL_ROWS = 5
 _NEW_LEVEL_ROWS = 3
 _PREMIUM_ROWS = 5
 _PREMIUM_LEARN = 250
 _PREMIUM_MIN = 60
 _DAY_US = 86_400_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class FeedFinding:
-    """What one rule says of one series (against another, where it compares two).
-
-    Parameters
-    ----------
-    rule, series, against:
-        A key of :data:`FEED_RULES`; what was judged; what it was held against, or None.
-    state:
-        ``found``, ``clear`` or ``unknown``.
-    since:
-        First date of what was found.
-    effect, limit, unit:
-        The figure and what it was held against; NaN where the rule could not look.
-    n:
-        Values or sessions behind the figure.
-    reason:
-        A sentence.
-    """
-
-    rule: str
-    series: str
-    against: str | None
-    state: State
-    since: dt.date | None
-    effect: float
-    limit: float
-    unit: str
-    n: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Feed:
-    """One series as known at the instant: the usable values by date, and ``all_…`` with those whose size was judged."""
-
-    spec: SeriesSpec
-    calendar: BusinessCalendar
-    dates: Dates
-    value: Floats
-    level: Floats
-    all_dates: Dates
-    all_value: Floats
-    all_level: Floats
-    closed: Dates
 
 
 def judge_feeds(
@@ -112,6 +57,7 @@ def judge_feeds(
     quality: QualitySettings,
     *,
     as_of: dt.datetime,
+    witnesses: Mapping[str, SeriesSpec] | None = None,
 ) -> tuple[FeedFinding, ...]:
     """Return what every rule says of every series of the observations, as known at ``as_of``.
 
@@ -125,6 +71,8 @@ def judge_feeds(
         ``feeds:`` and ``quality:`` of ``platform.yaml``.
     as_of:
         Instant, zone-aware.
+    witnesses:
+        Declarations of further series of the observations, which are not judged: dates are held against them too.
 
     Raises
     ------
@@ -143,7 +91,13 @@ def judge_feeds(
         reference = feed.spec.reference
         if reference is not None:
             found += _against_reference(feed, feeds.get(reference.series), limits, quality)
-    found += _moved_dates(feeds, limits)
+    testify = {
+        name: feed_of(spec, known.loc[known["series"] == name], instant)
+        for name, spec in (witnesses or {}).items()
+        if name not in feeds
+    }
+    found += moved_dates(feeds, limits, witnesses=testify)
+    found += [finding for feed in feeds.values() for finding in moved_vintages(feed, known, limits)]
     found += [
         _premium(feeds[link.series], feeds[link.over], limits)
         for link in limits.premiums
@@ -153,36 +107,33 @@ def judge_feeds(
     return tuple(sorted(found, key=lambda item: (item.series, order.index(item.rule), item.against or "")))
 
 
-def feed_of(spec: SeriesSpec, rows: pd.DataFrame, instant: pd.Timestamp) -> Feed:
-    """Return one series as known at an instant; rows without verdict columns count as they are."""
-    if "withdrawn_at" not in rows.columns:
-        rows = rows.assign(withdrawn_at=pd.Series(pd.NaT, index=rows.index, dtype="datetime64[ns, UTC]"), rule=None)
-    rows = rows.sort_values(["event_time", "available_at"], kind="stable")
-    withdrawn = rows["withdrawn_at"].notna() & (rows["withdrawn_at"] <= instant)
-    dates = rows["event_time"].dt.tz_convert(None).to_numpy().astype("datetime64[D]")
-    value = rows["value"].to_numpy(dtype=np.float64, na_value=np.nan)
-    level = Scale.of(spec).transform(value)
-    gone = withdrawn.to_numpy(dtype=bool)
-    rule = rows["rule"].to_numpy(dtype=object)
+def with_witnesses(
+    observations: pd.DataFrame,
+    specs: Mapping[str, SeriesSpec],
+    others: Iterable[pd.DataFrame],
+    catalogue: Mapping[str, SeriesSpec],
+) -> tuple[pd.DataFrame, dict[str, SeriesSpec]]:
+    """Return observations with the daily series that only other pairs hold, and the declarations of those.
 
-    def last_of_each(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        at = np.flatnonzero(mask & np.isfinite(level))
-        return at[np.append(dates[at][1:] != dates[at][:-1], True)] if len(at) else at
-
-    usable = last_of_each(~gone)
-    # What makes a feed suspect may have been withdrawn row by row: it is looked at here all the same.
-    dated = last_of_each(~gone | np.isin(rule.astype(str), _STILL_DATED))
-    return Feed(
-        spec=spec,
-        calendar=calendar_for(spec.calendar),
-        dates=dates[usable],
-        value=value[usable],
-        level=level[usable],
-        all_dates=dates[dated],
-        all_value=value[dated],
-        all_level=level[dated],
-        closed=dates[gone & (rule == "calendar")],
-    )
+    Parameters
+    ----------
+    observations, specs:
+        What is to be judged.
+    others:
+        Observations of other pairs; a series is taken from the first that holds it.
+    catalogue:
+        Declarations of every series.
+    """
+    witnesses: dict[str, SeriesSpec] = {}
+    parts = [observations]
+    for frame in others:
+        held = frame["series"].unique()
+        new = [name for name in held if name in catalogue and name not in specs and name not in witnesses]
+        daily = {name: catalogue[name] for name in new if catalogue[name].frequency == "daily"}
+        if daily:
+            parts.append(frame.loc[frame["series"].isin(list(daily))])
+            witnesses.update(daily)
+    return (pd.concat(parts, ignore_index=True) if witnesses else observations), witnesses
 
 
 def _alone(feed: Feed, limits: FeedSettings, quality: QualitySettings, instant: pd.Timestamp) -> Iterator[FeedFinding]:
@@ -197,11 +148,11 @@ def _stale(feed: Feed, instant: pd.Timestamp) -> FeedFinding:
 
     limit = float(feed.spec.max_age_business_days)
     if not len(feed.dates):
-        return _unknown("stale_feed", feed, None, "no usable value is held")
+        return unknown("stale_feed", feed, None, "no usable value is held")
     today = np.datetime64(AsOf(instant.to_pydatetime()).date, "D")
     newest = feed.dates[feed.dates <= today]
     if not len(newest):
-        return _unknown("stale_feed", feed, None, "every value held is dated ahead")
+        return unknown("stale_feed", feed, None, "every value held is dated ahead")
     age = float(feed.calendar.count(newest[-1], today))
     state: State = "found" if age > limit else "clear"
     reason = f"newest value dated {newest[-1]}, {age:.0f} business days old (limit {limit:.0f})"
@@ -211,13 +162,13 @@ def _stale(feed: Feed, instant: pd.Timestamp) -> FeedFinding:
 
 def _calendar_errors(feed: Feed, limits: FeedSettings, instant: pd.Timestamp) -> FeedFinding:
     if feed.spec.frequency != "daily":
-        return _unknown("calendar_errors", feed, None, "a monthly series has no sessions")
+        return unknown("calendar_errors", feed, None, "a monthly series has no sessions")
     if len(feed.dates) < limits.recent_sessions:
-        return _unknown("calendar_errors", feed, None, f"fewer than {limits.recent_sessions} values")
+        return unknown("calendar_errors", feed, None, f"fewer than {limits.recent_sessions} values")
     first = max(feed.dates[0], np.datetime64(feed.calendar.first, "D"))
     sessions = feed.calendar.sessions(first, feed.dates[-1])
     if len(sessions) < limits.recent_sessions:
-        return _unknown("calendar_errors", feed, None, "the calendar does not reach")
+        return unknown("calendar_errors", feed, None, "the calendar does not reach")
     missing = ~np.isin(sessions, feed.dates)
     recent, before = missing[-limits.recent_sessions :], missing[-limits.learn_sessions : -limits.recent_sessions]
     usual = before.mean() * len(recent) if len(before) else 0.0
@@ -249,7 +200,7 @@ def _level_break(feed: Feed, limits: FeedSettings, quality: QualitySettings) -> 
     dates = feed.all_dates[-len(level) :] if len(level) else feed.all_dates
     n = len(level)
     if n < 20 + _OLD_LEVEL_ROWS + _NEW_LEVEL_ROWS:
-        yield _unknown("level_break", feed, None, "too few values")
+        yield unknown("level_break", feed, None, "too few values")
         return
     windows = np.lib.stride_tricks.sliding_window_view
     old = np.median(windows(level, _OLD_LEVEL_ROWS), axis=1)[: n - _OLD_LEVEL_ROWS - _NEW_LEVEL_ROWS + 1]
@@ -316,7 +267,7 @@ def _against_reference(
     rules = ("disagreement", "unit_drift", "date_shift")
     if declared is None or reference is None or not len(reference.dates) or not len(feed.dates):
         for rule in rules:
-            yield _unknown(rule, feed, name, f"no value of {name} to compare with")
+            yield unknown(rule, feed, name, f"no value of {name} to compare with")
         return
     own = feed.all_dates >= np.datetime64(feed.calendar.first, "D")
     dates, level = feed.all_dates[own], feed.all_level[own]
@@ -326,8 +277,8 @@ def _against_reference(
     both[both] &= reference.dates[place[both]] == described[both]
     gap, at = level[both] - reference.level[place[both]], dates[both]
     if len(gap) < limits.disagreement_sessions:
-        yield _unknown("disagreement", feed, name, f"only {len(gap)} dates in common")
-        yield _unknown("unit_drift", feed, name, f"only {len(gap)} dates in common")
+        yield unknown("disagreement", feed, name, f"only {len(gap)} dates in common")
+        yield unknown("unit_drift", feed, name, f"only {len(gap)} dates in common")
     else:
         yield _disagreement(feed, reference, gap, at, limits, quality)
         yield _gap_drift(feed, reference, gap, at, limits)
@@ -369,7 +320,7 @@ def _gap_drift(feed: Feed, reference: Feed, gap: Floats, at: Dates, limits: Feed
     recent = gap[-limits.disagreement_sessions :]
     before = gap[-limits.learn_sessions : -limits.disagreement_sessions]
     if len(before) < limits.recent_sessions:
-        return _unknown("unit_drift", feed, reference.spec.id, f"only {len(before)} earlier dates in common")
+        return unknown("unit_drift", feed, reference.spec.id, f"only {len(before)} earlier dates in common")
     drift = float(np.median(recent) - np.median(before))
     noise = float(np.median(np.abs(before - np.median(before))) / 0.6745) * 1.25 / math.sqrt(len(recent))
     limit = max(limits.unit_drift_log, 6 * noise)
@@ -392,7 +343,7 @@ def _misdated(feed: Feed, reference: Feed, limits: FeedSettings) -> FeedFinding:
         reference_shift_business_days=shift,
     )
     if not report.confident:
-        return _unknown(
+        return unknown(
             "date_shift", feed, reference.spec.id, f"too little agreement at any lag over {report.n} sessions"
         )
     state: State = "found" if report.lag else "clear"
@@ -413,86 +364,13 @@ def _misdated(feed: Feed, reference: Feed, limits: FeedSettings) -> FeedFinding:
     )
 
 
-def _moved_dates(feeds: Mapping[str, Feed], limits: FeedSettings) -> Iterator[FeedFinding]:
-    """Hold every series against the ones it moves with most; a pair is looked at once."""
-    held = {
-        name: feed
-        for name, feed in feeds.items()
-        if feed.spec.frequency == "daily" and len(feed.dates) >= lockstep.LEARN_MIN + limits.recent_sessions
-    }
-    tested: dict[tuple[str, str], lockstep.Lockstep] = {}
-    for first, second in combinations(held, 2):
-        run = run_pair(held[first], held[second], limits)
-        if run is not None and run.profile.share >= limits.lockstep_min_share:
-            tested[first, second] = run
-    chosen: set[tuple[str, str]] = set()
-    for name, feed in feeds.items():
-        mine = sorted((pair for pair in tested if name in pair), key=lambda pair: -tested[pair].profile.share)
-        chosen.update(mine[: limits.lockstep_partners])
-        if not mine and feed.spec.reference is None:
-            yield _unknown("date_shift", feed, None, "no series held moves with it closely enough to tell")
-    for pair in tested:
-        if pair in chosen:
-            yield _lockstep_finding(held[pair[0]], held[pair[1]], tested[pair], limits)
-
-
-def run_pair(first: Feed, second: Feed, limits: FeedSettings) -> lockstep.Lockstep | None:
-    """Return the running test of two feeds, its last ``recent_sessions`` those to look at; None where too short."""
-    end = min(first.all_dates[-1], second.all_dates[-1])
-    start = max(first.all_dates[0], second.all_dates[0], np.datetime64(first.calendar.first, "D"))
-    if end <= start:
-        return None
-    span = limits.learn_sessions + limits.recent_sessions
-    grid = first.calendar.sessions(max(start, end - np.timedelta64(2 * span, "D")), end)[-span:]
-    ours = lockstep.changes_on(grid, first.all_dates, first.all_level)
-    theirs = lockstep.changes_on(grid, second.all_dates, second.all_level)
-    learned = slice(None, len(grid) - limits.recent_sessions)
-    profile = lockstep.learn(ours[learned], theirs[learned])
-    if profile is None:
-        return None
-    tail = slice(max(0, len(grid) - limits.recent_sessions - _WARM_UP), None)
-    return lockstep.follow(grid[tail], ours[tail], theirs[tail], profile)
-
-
-_WARM_UP = 90
-
-
-def _lockstep_finding(first: Feed, second: Feed, run: lockstep.Lockstep, limits: FeedSettings) -> FeedFinding:
-    recent = limits.recent_sessions
-    evidence = run.evidence[-recent:]
-    at, column = (int(i) for i in np.unravel_index(int(np.argmax(evidence)), evidence.shape))
-    most = float(evidence[at, column])
-    state: State = "found" if most > limits.lockstep_evidence else "clear"
-    since = (
-        run.dates[min(int(run.since[-recent:][at, column]), len(run.dates) - 1)].item() if state == "found" else None
-    )
-    late = "late" if lockstep.MOVES[column] > 0 else "early"
-    told = f"dates run a session {late} since about {since}" if state == "found" else "dates as before"
-    reason = (
-        f"{told}: log-likelihood ratio {most:.1f} (limit {limits.lockstep_evidence:g}); {second.spec.id} explains "
-        f"{run.profile.share:.0%} of its changes, {run.profile.n} sessions"
-    )
-    return FeedFinding(
-        "date_shift",
-        first.spec.id,
-        second.spec.id,
-        state,
-        since,
-        most,
-        limits.lockstep_evidence,
-        "log-likelihood ratio",
-        run.profile.n,
-        reason,
-    )
-
-
 def _premium(feed: Feed, over: Feed, limits: FeedSettings) -> FeedFinding:
     common, mine, theirs = np.intersect1d(feed.dates, over.dates, return_indices=True)
     # The two markets close at different hours: the median of some days is what can be compared.
     premium = pd.Series(feed.level[mine] - over.level[theirs]).rolling(_PREMIUM_ROWS, min_periods=1).median().to_numpy()
     before = premium[-(_PREMIUM_LEARN + _PREMIUM_ROWS) : -_PREMIUM_ROWS]
     if len(before) < _PREMIUM_MIN:
-        return _unknown("premium_break", feed, over.spec.id, f"only {len(common)} dates in common")
+        return unknown("premium_break", feed, over.spec.id, f"only {len(common)} dates in common")
     usual = float(np.median(before))
     sigma = float(np.median(np.abs(before - usual)) / 0.6745)
     now = float(premium[-1])
@@ -506,10 +384,6 @@ def _premium(feed: Feed, over: Feed, limits: FeedSettings) -> FeedFinding:
     return FeedFinding(
         "premium_break", feed.spec.id, over.spec.id, state, since, moved, limit, "log", len(before), reason
     )
-
-
-def _unknown(rule: str, feed: Feed, against: str | None, why: str) -> FeedFinding:
-    return FeedFinding(rule, feed.spec.id, against, "unknown", None, math.nan, math.nan, "", len(feed.dates), why)
 
 
 def found_only(findings: Sequence[FeedFinding]) -> list[FeedFinding]:
