@@ -51,6 +51,7 @@ SHIFTED = (
     ("gbpusd", "eurusd_ecb"),
     ("audusd", "nzdusd"),
     ("usdzar_ecb", "audusd"),
+    ("usdzar_ecb", "dxy"),
 )
 SHOCKS = (("2019-11-01", "2019-11-30"), ("2020-03-01", "2020-03-31"), ("2022-07-01", "2022-07-31"))
 
