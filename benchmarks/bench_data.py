@@ -83,7 +83,7 @@ def one_series(repeats: int) -> dict[str, float]:
             write_folder(folder, walk())
             pipeline = Pipeline(only_closes(in_home(folder)))
             started = time.perf_counter()
-            frames = pipeline.write_ingest(PAIR, now=pd.Timestamp(NOW))
+            frames = pipeline.data.write_ingest(PAIR, now=pd.Timestamp(NOW))
             seconds.append(time.perf_counter() - started)
     return {"rows": len(frames["observations"]), "s": statistics.median(seconds[1:]), "first_s": seconds[0]}
 
@@ -103,7 +103,7 @@ def vintages(retrievals: int) -> dict[str, float]:
                 held.iloc[first + revised - 5] += 0.01 * (1 + revised % 3)
             raw = write_folder(folder, held)
             moment = pd.Timestamp(held.index[-1]).tz_localize("UTC") + pd.Timedelta(hours=30)
-            pipeline.write_ingest(PAIR, now=moment)
+            pipeline.data.write_ingest(PAIR, now=moment)
             if day == 0:
                 sizes["first"] = kept(pipeline)
                 sizes["first_archive"] = RawArchive(settings.home).size_bytes()
@@ -297,7 +297,7 @@ def daily(repeats: int) -> dict[str, Any]:
             moment = NOW - dt.timedelta(days=4 - day)
             publish(pipe, moment)
             started = time.perf_counter()
-            made = pipeline.write_ingests(list(settings.pairs), now=pd.Timestamp(moment))
+            made = pipeline.data.write_ingests(list(settings.pairs), now=pd.Timestamp(moment))
             seconds.append(time.perf_counter() - started)
             failed = [str(each) for each in made.values() if isinstance(each, ForexError)]
             if failed:

@@ -70,7 +70,7 @@ def one_day(runner: run.Runner, moment: pd.Timestamp, *, is_apart: bool, has_pan
     started, worked = time.perf_counter(), time.process_time()
     with at(moment), contextlib.ExitStack() as stack:
         if not is_apart:
-            stack.enter_context(runner.pipeline.asking_together(pairs, now=moment))
+            stack.enter_context(runner.pipeline.data.asking_together(pairs, now=moment))
         if has_panel:
             job = runner.repository.resolve_job_def(panel.PRICES_JOB)  # the index made from them asks nobody
             job.execute_in_process(instance=runner.instance, asset_selection=[panel.BARS])

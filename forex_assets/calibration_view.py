@@ -54,7 +54,7 @@ def analyse_pair(pipeline: Pipeline, pair_id: str, as_of: dt.date | None = None,
     pair, policy = settings.pair(pair_id), settings.platform.watching.calibration
     now = utc_now()
     observations = (
-        pipeline.ingest(pair_id, now=now, merge=False)["observations"] if fresh else pipeline.observations(pair_id)
+        pipeline.data.ingest(pair_id, now=now, merge=False)["observations"] if fresh else pipeline.observations(pair_id)
     )
     sources = require_real(observations, pair, pair.target.series, policy)
     day = as_of or pipeline.default_as_of(pair_id, now=now, observations=observations)

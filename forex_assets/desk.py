@@ -102,7 +102,7 @@ def _quality_of(pipeline: Pipeline, pair_id: str, as_of: dt.date) -> DataQuality
         platform.feeds,
         platform.quality,
         as_of=as_of,
-        others=pipeline.other_observations(pair_id),
+        others=pipeline.data.other_observations(pair_id),
     )
 
 

@@ -47,11 +47,11 @@ def stored_feed_findings(
     """Return the same of what is stored; who asks again within minutes gets what was found."""
 
     def judged() -> tuple[dt.datetime, tuple[FeedFinding, ...]]:
-        others = pipeline.other_observations(pair_id)
+        others = pipeline.data.other_observations(pair_id)
         return as_of, feed_findings(observations, pipeline.settings, pair_id, as_of=as_of, others=others)
 
     made_from = (pair_id, *observations["data_hash"].head(1))
-    then, found = pipeline.kept("feeds", made_from, judged)
+    then, found = pipeline.memory.kept("feeds", made_from, judged)
     return found if dt.timedelta() <= as_of - then <= _SAME_STEP else judged()[1]
 
 

@@ -36,7 +36,7 @@ def forecast_of(pipeline: Pipeline, pair_id: str, as_of: dt.date | None, horizon
 
     @cache
     def observations() -> pd.DataFrame:
-        return pipeline.look_up(pair_id, now=utc_now())
+        return pipeline.data.look_up(pair_id, now=utc_now())
 
     stored_days = pipeline.snapshot_days(pair_id)
     day = as_of or (

@@ -7,7 +7,6 @@ one way to come about.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import json
 import warnings
@@ -21,26 +20,24 @@ import pandas as pd
 
 from forex_assets import schemas
 from forex_assets.clock import BusinessCalendar, as_of_instants, calendar_for
-from forex_assets.errors import DataError, StoreError, UnusableSliceError
+from forex_assets.errors import StoreError, UnusableSliceError
+from forex_assets.last_made import LastMade, Same
 from forex_assets.lifecycle.active import ActiveConfig, resolve
 from forex_assets.lifecycle.store import LifecycleStore
+from forex_assets.market_data import MarketData
 from forex_assets.pooled import drivers as pooled_drivers
 from forex_assets.pooled import fits as pooled_fits
 from forex_assets.pooled import index as pooled_index
 from forex_assets.pooled import stored as pooled_stored
-from forex_assets.provenance import code_version, combine_hashes, content_hash
+from forex_assets.provenance import code_version, combine_hashes, content_hash, stamped
 from forex_assets.schemas import PROVENANCE
 from forex_assets.settings import Settings
 from forex_assets.store.files import LocalFiles
 from forex_assets.store.slices import SliceStore
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from forex_assets.forecasting.price_history import PriceHistory
     from forex_assets.forecasting.registry import ModelChoice
-    from forex_assets.market.contract import Source
-    from forex_assets.schemas import Table
 
 Key = tuple[str, ...]
 ENSEMBLE = "ensemble"
@@ -69,26 +66,6 @@ class Snapshot:
     data_hash: str
 
 
-@dataclass(frozen=True)
-class _Answered:
-    """The frames of an ingestion that is not stored yet, and which slice of observations they go on from."""
-
-    stored: Any
-    frames: dict[str, pd.DataFrame]
-
-
-class Same:
-    """An object compared by identity: two are equal when they hold the very same one."""
-
-    def __init__(self, held: object) -> None:
-        self.held = held
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and self.held is other.held
-
-    __hash__ = None  # type: ignore[assignment]
-
-
 class Pipeline:
     """Settings and store together; every method is one step of the graph."""
 
@@ -97,34 +74,9 @@ class Pipeline:
         self.store = store if store is not None else SliceStore(settings.store_root)
         self.lifecycle = LifecycleStore(settings.home)
         self._recorded: set[str] = set()
-        self._made: dict[str, tuple[Any, Any]] = {}
-        self._asked: dict[str, Future[_Answered]] = {}
-        self._sources: Mapping[str, Source] | None = None
-        self._looked_up: dict[str, pd.DataFrame] = {}
+        self.memory = LastMade()
+        self.data = MarketData(settings, self.store, self.memory)
         self._looked_up_index: pd.DataFrame | None = None
-
-    def kept(self, name: str, made_from: Any, make: Callable[[], Any]) -> Any:
-        """Return what ``make`` gave last time under this name, if it was made from the same; else make it anew.
-
-        One thing is kept per name: the steps of a run ask for the same snapshot once per horizon, never for many.
-        Nobody may change what is kept, but for its maker, who may add to it.
-        """
-        held = self._made.get(name)
-        if held is None or held[0] != made_from:
-            held = (made_from, make())
-            self._made[name] = held
-        return held[1]
-
-    def forget(self) -> None:
-        """Let go of everything kept in memory."""
-        self._made.clear()
-
-    def _read_kept(self, table: Table, pair_id: str, key: Key) -> pd.DataFrame:
-        """Return a slice, read again only when it was written since; refuses a bad one."""
-        info = self.store.info(table, pair_id, key)
-        info.require_usable()
-        frame: pd.DataFrame = self.kept(table.name, info, lambda: self.store.read(table, pair_id, [key]))
-        return frame
 
     # ---- facts -------------------------------------------------------------------------------------------------
 
@@ -152,234 +104,27 @@ class Pipeline:
 
     def stamp(self, frame: pd.DataFrame, *, config_hash: str, data_hash: str | Sequence[str]) -> pd.DataFrame:
         """Return ``frame`` with its provenance columns filled in."""
-        return frame.assign(config_hash=config_hash, data_hash=data_hash, code_version=self.code_version)
+        return stamped(frame, config_hash=config_hash, data_hash=data_hash)
 
     # ---- market data -------------------------------------------------------------------------------------------
-
-    def stored_observations(self, pair_id: str) -> pd.DataFrame | None:
-        """Return the pair's stored observations, or None when nothing was ingested yet."""
-        if not self.store.exists(schemas.OBSERVATIONS, pair_id, ()):
-            return None
-        return self._read_kept(schemas.OBSERVATIONS, pair_id, ())
-
-    def other_observations(self, pair_id: str) -> list[pd.DataFrame]:
-        """Return the stored observations of every other pair; one that is damaged is told where it is ingested."""
-        frames = []
-        for other in self.settings.pairs:
-            if other != pair_id:
-                with contextlib.suppress(StoreError):
-                    frames.append(self.stored_observations(other))
-        return [frame for frame in frames if frame is not None]
-
-    def look_up(self, pair_id: str, *, now: pd.Timestamp) -> pd.DataFrame:
-        """Return the pair's observations without storing anything: the stored ones, else what the sources have.
-
-        What the sources answered is remembered, so that a forecast made on the spot sees the same drivers as one made
-        from the store.
-        """
-        stored = self.stored_observations(pair_id)
-        if stored is not None:
-            return stored
-        if pair_id not in self._looked_up:
-            self._looked_up[pair_id] = self.ingest(pair_id, now=now)["observations"]
-        return self._looked_up[pair_id]
-
-    def known_observations(self, pair_id: str) -> pd.DataFrame | None:
-        """Return the stored observations, else those looked up without being stored, else None."""
-        stored = self.stored_observations(pair_id)
-        return stored if stored is not None else self._looked_up.get(pair_id)
 
     def looked_up_index(self, pair_id: str) -> pd.DataFrame | None:
         """Return the panel's volatility index for a pair that was looked up, made once; None where it serves nothing.
 
         It serves only beside VIX.
         """
-        observations = self._looked_up.get(pair_id)
+        observations = self.data.looked_up(pair_id)
         if observations is None or not (observations["series"] == pooled_stored.VIX).any():
             return None
         if self._looked_up_index is None:
             self._looked_up_index = pooled_index.fresh_index(self, now=utc_now())
         return self._looked_up_index
 
-    def ingest(
-        self, pair_id: str, *, now: pd.Timestamp, merge: bool = True, keep_raw: bool = True, **shared: Any
-    ) -> dict[str, pd.DataFrame]:
-        """Ask the sources, merge with what is stored (unless told not to), judge quality.
-
-        ``keep_raw`` keeps what the sources sent in the archive under the home folder. ``shared`` are a gateway and
-        sources that several pairs use together. Returns the frames of ``observations``, ``source_status`` and
-        ``quarantine``.
-        """
-        from forex_assets.market.ingest import ingest
-        from forex_assets.market.vintages.archive import RawArchive
-
-        stored = self.stored_observations(pair_id) if merge else None
-        if stored is not None:
-            stored = stored.drop(columns=list(PROVENANCE))
-        result = ingest(
-            self.settings,
-            pair_id,
-            now=now,
-            stored=stored,
-            archive=RawArchive(self.settings.home) if keep_raw else None,
-            releases=self.releases(pair_id),
-            **shared,
-        )
-        return self._observed(pair_id, result.observations, source_status=result.source_status)
-
-    def _observed(self, pair_id: str, observations: pd.DataFrame, **beside: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """Return the frames of ``observations``, ``quarantine`` and what goes beside them, stamped alike."""
-        from forex_assets.market.asof import quarantine
-
-        hashes = {"config_hash": self.settings.config_hash(pair_id), "data_hash": observations_hash(observations)}
-        frames = {"observations": observations, "quarantine": quarantine(observations), **beside}
-        return {name: self.stamp(frame, **hashes) for name, frame in frames.items()}
-
-    def releases(self, pair_id: str) -> pd.DataFrame | None:
-        """Return the values a person put back, or None when there were none."""
-        if not self.store.exists(schemas.QUARANTINE_RELEASE, pair_id, ()):
-            return None
-        return self.store.read(schemas.QUARANTINE_RELEASE, pair_id, [()])
-
-    def release(
-        self, pair_id: str, *, series: str, day: dt.date, who: str, why: str, now: pd.Timestamp
-    ) -> pd.DataFrame:
-        """Put a quarantined value back, store it and the record of who did it, and return that record."""
-        from forex_assets.market.vintages.releases import release
-
-        with self._observations_lock(pair_id):
-            stored = self.stored_observations(pair_id)
-            if stored is None:
-                raise StoreError(
-                    f"No observations of {pair_id} are stored.", remedy=f"run `forex data ingest --pair {pair_id}`."
-                )
-            observations, record = release(
-                stored.drop(columns=list(PROVENANCE)), series=series, day=day, who=who, why=why, now=now
-            )
-            frames = self._observed(pair_id, observations, record=record)
-            record = frames.pop("record")
-            earlier = self.releases(pair_id)
-            records = record if earlier is None else pd.concat([earlier, record], ignore_index=True)
-            # The record first: a value that stands without one would be withdrawn again by the next ingestion.
-            self.store.write(schemas.QUARANTINE_RELEASE, pair_id, (), records)
-            for name, frame in frames.items():
-                self.store.write(schemas.TABLES[name], pair_id, (), frame, verdict=judge(schemas.TABLES[name], frame))
-        return record
-
-    def _observations_lock(self, pair_id: str) -> Any:
-        from forex_assets.store.locks import ParquetFileLock
-
-        lock_path = self.settings.home / "locks" / f"{pair_id}_observations"
-        lock_path.parent.mkdir(parents=True, exist_ok=True)
-        return ParquetFileLock(lock_path, timeout=120.0)
-
-    def write_ingest(self, pair_id: str, *, now: pd.Timestamp) -> dict[str, pd.DataFrame]:
-        """Ingest under the pair's lock and store the three tables together.
-
-        Inside :meth:`asking_together` the sources were asked already; else they are asked now.
-        """
-        with self._observations_lock(pair_id):
-            frames = self._answered(pair_id)
-            if frames is None:
-                frames = self.ingest(pair_id, now=now)
-            for name, frame in frames.items():
-                self.store.write(schemas.TABLES[name], pair_id, (), frame, verdict=judge(schemas.TABLES[name], frame))
-        return frames
-
-    @contextlib.contextmanager
-    def asking_together(self, pair_ids: Sequence[str], *, now: pd.Timestamp) -> Iterator[None]:
-        """Ask the sources for several pairs at once, in the background, so that waits for providers do not add up.
-
-        :meth:`write_ingest` inside the block takes what was answered for its pair, as of ``now``; a pair that failed
-        fails there and nowhere else. They share one client: a series that several pairs have is asked for once, a dead
-        host is found out once, and every provider's rate limit holds for all of them together.
-        """
-        from concurrent.futures import ThreadPoolExecutor
-
-        from forex_assets.market.ingest import shared_sources
-
-        def one(pair_id: str) -> _Answered:
-            stored = self._observations_info(pair_id)
-            return _Answered(stored, self.ingest(pair_id, now=now, sources=sources))
-
-        # Offline there is nothing to wait for: what was read would only lie in memory until its turn.
-        names = [] if self.settings.offline else list(dict.fromkeys(pair_ids))
-        pool = ThreadPoolExecutor(max_workers=max(1, len(names)), thread_name_prefix="pair")
-        with shared_sources(self.settings, now=now.to_pydatetime()) as sources:
-            try:
-                self._sources, self._asked = sources, {name: pool.submit(one, name) for name in names}
-                yield
-            finally:
-                self._sources, self._asked = None, {}
-                pool.shutdown(cancel_futures=True)
-
-    @contextlib.contextmanager
-    def sources(self, *, now: pd.Timestamp) -> Iterator[Mapping[str, Source]]:
-        """Give the sources: inside :meth:`asking_together` those of all pairs, else some of their own."""
-        from forex_assets.market.ingest import shared_sources
-
-        if self._sources is not None:
-            yield self._sources
-            return
-        with shared_sources(self.settings, now=now.to_pydatetime()) as sources:
-            yield sources
-
-    def _answered(self, pair_id: str) -> dict[str, pd.DataFrame] | None:
-        """Return what was answered for a pair, once; None where nobody asked, or the pair was written since."""
-        asked = self._asked.pop(pair_id, None)
-        if asked is None:
-            return None
-        answered = asked.result()
-        return answered.frames if answered.stored == self._observations_info(pair_id) else None
-
-    def _observations_info(self, pair_id: str) -> Any:
-        """Return which slice of observations is stored, or None."""
-        if not self.store.exists(schemas.OBSERVATIONS, pair_id, ()):
-            return None
-        return self.store.info(schemas.OBSERVATIONS, pair_id, ())
-
-    def write_ingests(
-        self, pair_ids: Sequence[str], *, now: pd.Timestamp
-    ) -> dict[str, dict[str, pd.DataFrame] | DataError | StoreError]:
-        """Ingest several pairs, asking for all of them at once; who fails is told, not raised."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        def one(pair_id: str) -> dict[str, pd.DataFrame] | DataError | StoreError:
-            try:
-                return self.write_ingest(pair_id, now=now)
-            except (DataError, StoreError) as error:
-                return error
-
-        with (
-            self.asking_together(pair_ids, now=now),
-            ThreadPoolExecutor(max_workers=max(1, len(pair_ids)), thread_name_prefix="write") as pool,
-        ):
-            return dict(zip(pair_ids, pool.map(one, pair_ids), strict=True))
-
-    def rebuild_observations(self, pair_id: str, *, now: pd.Timestamp) -> int | None:
-        """Make the pair's observations again from the payloads that were kept, and store the three tables.
-
-        Returns how many rows came from the archive, or None where it holds nothing of the pair: then the sources that
-        can be asked now were asked.
-        """
-        from forex_assets.market.vintages.archive import RawArchive
-        from forex_assets.market.vintages.replay import replay
-
-        with self._observations_lock(pair_id):
-            made = replay(self.settings, pair_id, RawArchive(self.settings.home), releases=self.releases(pair_id))
-            if made is None:
-                frames = self.ingest(pair_id, now=now, merge=False)
-            else:
-                frames = self._observed(pair_id, made.observations, source_status=made.source_status)
-            for name, frame in frames.items():
-                self.store.write(schemas.TABLES[name], pair_id, (), frame, verdict=judge(schemas.TABLES[name], frame))
-        return None if made is None else len(made.observations)
-
     def observations(self, pair_id: str) -> pd.DataFrame:
         """Return the pair's observations, ingesting them on first use."""
-        stored = self.stored_observations(pair_id)
+        stored = self.data.stored_observations(pair_id)
         if stored is None:
-            return self.write_ingest(pair_id, now=utc_now())["observations"]
+            return self.data.write_ingest(pair_id, now=utc_now())["observations"]
         return stored
 
     def default_as_of(self, pair_id: str, *, now: pd.Timestamp, observations: pd.DataFrame | None = None) -> dt.date:
@@ -459,7 +204,7 @@ class Pipeline:
         if not days or (as_of is not None and as_of not in days):
             raise _no_bars(pair_id, as_of)
         day = as_of or days[-1]
-        bars = self._read_kept(schemas.BARS, pair_id, (day_key(day),))
+        bars = self.memory.slice_of(self.store, schemas.BARS, pair_id, (day_key(day),))
         return Snapshot(day, bars, self.store.info(schemas.BARS, pair_id, (day_key(day),)).meta["data_hash"])
 
     def history(self, pair_id: str, bars: pd.DataFrame) -> PriceHistory:
@@ -470,7 +215,7 @@ class Pipeline:
         from forex_assets.forecasting.price_history import PriceHistory
 
         made_from = (pair_id, Same(bars), pooled_drivers.drivers_made_from(self, pair_id))
-        history: PriceHistory = self.kept(
+        history: PriceHistory = self.memory.kept(
             "history",
             made_from,
             lambda: PriceHistory.from_bars(bars, self.calendar(pair_id), pooled_drivers.pair_drivers(self, pair_id)),
@@ -803,12 +548,6 @@ def _no_bars(pair_id: str, as_of: dt.date | None) -> StoreError:
     )
 
 
-def observations_hash(observations: pd.DataFrame) -> str:
-    """Return a hash of the values known, whatever their retrieval times."""
-    columns = observations[["series", "event_time", "available_at", "value", "source", "withdrawn_at"]]
-    return content_hash([len(columns), int(pd.util.hash_pandas_object(columns, index=False).sum())])
-
-
 def instants_of(series: pd.Series[Any]) -> np.ndarray[Any, np.dtype[np.datetime64]]:
     """Return a column of instants as ``datetime64[us]`` in UTC."""
     return np.asarray(series.dt.tz_convert(None), dtype="datetime64[us]")
@@ -838,13 +577,6 @@ class LazyFrames(Mapping[Key, pd.DataFrame]):
     def __len__(self) -> int:
         """Count the keys."""
         return len(self._keys)
-
-
-def judge(table: schemas.Table, frame: pd.DataFrame) -> Any:
-    """Return the verdict that is stored inside a slice; see :mod:`forex_assets.verdicts`."""
-    from forex_assets.verdicts import judge_slice
-
-    return judge_slice(table, frame)
 
 
 __all__ = ["PROVENANCE", "Pipeline", "Snapshot", "day_key", "utc_now"]

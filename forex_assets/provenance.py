@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forex_assets import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HASH_LENGTH = 16
 
@@ -34,3 +37,8 @@ def code_version() -> str:
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
     return f"{__version__}+{digest.hexdigest()[:8]}"
+
+
+def stamped(frame: pd.DataFrame, *, config_hash: str, data_hash: str | Sequence[str]) -> pd.DataFrame:
+    """Return a frame with its provenance columns filled in; ``data_hash`` may differ by row."""
+    return frame.assign(config_hash=config_hash, data_hash=data_hash, code_version=code_version())

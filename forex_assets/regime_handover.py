@@ -15,7 +15,8 @@ import pandas as pd
 
 from forex_assets import schemas
 from forex_assets.forecasting.regime_factors import RegimeFactors, in_use, learn_by_regime
-from forex_assets.pipeline import Pipeline, Same
+from forex_assets.last_made import Same
+from forex_assets.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from forex_assets.forecasting.ensemble.calibration import CalibrationConfig
@@ -31,10 +32,10 @@ def regime_labels(pipeline: Pipeline, pair_id: str, days: Iterable[Any]) -> dict
     from forex_assets.regime_view import by_calibration, origin_regimes
     from forex_assets.watching import frames_from
 
-    observations = pipeline.known_observations(pair_id)
+    observations = pipeline.data.known_observations(pair_id)
     if observations is None or observations.empty:
         return {}
-    labels: dict[np.datetime64, str] = pipeline.kept("regimes", (pair_id, Same(observations)), dict)
+    labels: dict[np.datetime64, str] = pipeline.memory.kept("regimes", (pair_id, Same(observations)), dict)
     wanted = np.unique(np.array(list(days), dtype="datetime64[D]"))
     missing = [day.astype(object) for day in wanted if day not in labels]
     if missing:

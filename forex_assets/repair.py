@@ -67,7 +67,7 @@ def _rebuild(pipeline: Pipeline, pair: str, now: dt.datetime) -> tuple[str, str]
     if pair not in pipeline.settings.pairs:
         return "failed", f"{pair} is not configured; add configs/pairs/{pair}.yaml and repair again"
     try:
-        rows = pipeline.rebuild_observations(pair, now=pd.Timestamp(now))
+        rows = pipeline.data.rebuild_observations(pair, now=pd.Timestamp(now))
     except ForexError as error:
         return "failed", f"{error.message} Remedy: {error.remedy}"
     if rows is None:

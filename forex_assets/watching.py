@@ -52,7 +52,7 @@ def fresh_frames(pipeline: Pipeline, pair_id: str, *, now: pd.Timestamp) -> Fram
     is_stored = pipeline.store.exists(schemas.OBSERVATIONS, pair_id, ())
     if is_stored and all(pipeline.store.exists(schemas.BACKTEST, pair_id, (name,)) for name in horizons):
         return stored_frames(pipeline, pair_id)
-    observations = pipeline.look_up(pair_id, now=now)
+    observations = pipeline.data.look_up(pair_id, now=now)
     newest = pipeline.default_as_of(pair_id, now=now, observations=observations)
     bars = bars_as_of(observations, pipeline.settings.pair(pair_id), newest)
     if bars.empty:
@@ -107,7 +107,7 @@ def scores_of(pipeline: Pipeline, pair_id: str, backtests: Mapping[str, pd.DataF
         }
         return _scores(pipeline, pair_id, models, stored)
 
-    scores: pd.DataFrame = pipeline.kept("scores", (pair_id, models, written), read)
+    scores: pd.DataFrame = pipeline.memory.kept("scores", (pair_id, models, written), read)
     return scores
 
 

@@ -29,7 +29,7 @@ KEY = ("7d", day_key(DAY))
 def pipeline(home: Path) -> Pipeline:
     """A home with bars and one forecast of one pair."""
     made = Pipeline(load_settings())
-    made.write_ingest(PAIR, now=NOW)
+    made.data.write_ingest(PAIR, now=NOW)
     bars = made.bars(PAIR, [DAY])[(day_key(DAY),)]
     made.store.write(schemas.BARS, PAIR, (day_key(DAY),), bars, meta={"data_hash": str(bars["data_hash"].iloc[-1])})
     frame = filled(schemas.FORECAST, 3).assign(

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from forex_assets import schemas
 from forex_assets.errors import DataError, StoreError, UnusableSliceError
 from forex_assets.market.asof import bars_as_of, data_hash
-from forex_assets.pipeline import PROVENANCE, LazyFrames, Pipeline, day_key, observations_hash
+from forex_assets.market_data import observations_hash
+from forex_assets.pipeline import PROVENANCE, LazyFrames, Pipeline, day_key
 from forex_assets.store.slice_file import Verdict
 from forex_assets.store.slices import SliceStore
 from forex_assets_tests.defs.world import PAIR, settings_of, small_config
@@ -30,7 +31,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     """Observations of the official series and a snapshot per day; one old value was revised on 10 June."""
     root = tmp_path_factory.mktemp("pipeline")
     made = Pipeline(settings_of(small_config(root / "configs"), root / "home"), SliceStore("memory://pipeline"))
-    frames = made.ingest(PAIR, now=NOW)
+    frames = made.data.ingest(PAIR, now=NOW)
     observations = frames["observations"]
     old = observations.loc[
         (observations["series"] == "usdclp_fixing")
@@ -164,8 +165,8 @@ def test_the_hash_of_observations_depends_on_values_not_on_when_they_were_fetche
 
 def test_ingesting_again_keeps_everything_and_changes_no_hash(pipeline: Pipeline, tmp_path: Path) -> None:
     other = Pipeline(pipeline.settings.model_copy(update={"home": tmp_path}), SliceStore("memory://again"))
-    first = other.write_ingest(PAIR, now=NOW)["observations"]
-    second = other.write_ingest(PAIR, now=NOW + pd.Timedelta("1D"))["observations"]
+    first = other.data.write_ingest(PAIR, now=NOW)["observations"]
+    second = other.data.write_ingest(PAIR, now=NOW + pd.Timedelta("1D"))["observations"]
     pd.testing.assert_frame_equal(first, second)
 
 
@@ -204,7 +205,7 @@ def test_the_horizons_of_a_run_share_one_history_until_a_slice_is_written_anew(p
     pipeline.store.write(schemas.OBSERVATIONS, PAIR, (), stored)
     assert pipeline.history(PAIR, pipeline.snapshot(PAIR, LAST).bars) is not again
 
-    pipeline.forget()
+    pipeline.memory.forget()
     assert pipeline.history(PAIR, pipeline.snapshot(PAIR, LAST).bars) is not again
 
 
@@ -215,4 +216,4 @@ def test_what_is_kept_is_made_again_only_from_something_else(pipeline: Pipeline)
         made.append(len(made))
         return made[-1]
 
-    assert [pipeline.kept("example", key, make) for key in ("a", "a", "b", "b", "a")] == [0, 0, 1, 1, 2]
+    assert [pipeline.memory.kept("example", key, make) for key in ("a", "a", "b", "b", "a")] == [0, 0, 1, 1, 2]

@@ -76,7 +76,7 @@ def test_the_backtest_keeps_its_trials_and_the_evidence_counts_those_of_searches
         lambda body: body["forecast"].update(models=["random_walk", "rw_blend", "rw_ewma"], active_model="rw_blend"),
     )
     pipeline = Pipeline(settings_of(config, tmp_path / "home"), SliceStore("memory://trials"))
-    for name, frame in pipeline.ingest(PAIR, now=pd.Timestamp("2025-06-14 12:00", tz="UTC")).items():
+    for name, frame in pipeline.data.ingest(PAIR, now=pd.Timestamp("2025-06-14 12:00", tz="UTC")).items():
         pipeline.store.write(schemas.TABLES[name], PAIR, (), frame)
     write_days(pipeline, pipeline.bars(PAIR, [LAST_AS_OF]))
     rows = pipeline.backtest(PAIR, "7d", every=10)

@@ -18,11 +18,12 @@ from forex_assets.calibration_view import analyse_pair, calibration_frame, watch
 from forex_assets.cli import app
 from forex_assets.errors import DataError, StoreError
 from forex_assets.monitoring.calibration.files import save, versions
-from forex_assets.pipeline import Pipeline, judge
+from forex_assets.pipeline import Pipeline
 from forex_assets.readiness_view import readiness_frame, readiness_of, require_level
 from forex_assets.regime_view import condition, factors_of, regime_of_day, regime_reports
 from forex_assets.reporting.weekly import Line, verdict_of
 from forex_assets.settings import load_settings
+from forex_assets.verdicts import judge_slice
 from forex_assets.watching import stored_frames
 from forex_assets.weekly_view import weekly_summary, write_weekly
 
@@ -37,7 +38,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     home = tmp_path_factory.mktemp("home")
     settings = load_settings(environ={"FOREX_HOME": str(home), "FOREX_OFFLINE": "1", "FOREX_PAIRS": PAIR})
     pipeline = Pipeline(settings)
-    pipeline.write_ingest(PAIR, now=NOW)
+    pipeline.data.write_ingest(PAIR, now=NOW)
     days = [
         d.item() for d in pipeline.calendar(PAIR).sessions(np.datetime64("2025-06-02"), np.datetime64("2025-06-13"))
     ]
@@ -55,7 +56,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
 
 def _write(pipeline: Pipeline, table: schemas.Table, key: tuple[str, ...], frame: pd.DataFrame) -> None:
     meta = {name: str(frame[name].iloc[0]) for name in schemas.PROVENANCE}
-    pipeline.store.write(table, PAIR, key, frame, verdict=judge(table, frame), meta=meta)
+    pipeline.store.write(table, PAIR, key, frame, verdict=judge_slice(table, frame), meta=meta)
 
 
 def _last(pipeline: Pipeline) -> dt.date:

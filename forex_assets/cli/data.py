@@ -55,11 +55,11 @@ def status(pair: PairOption = None, json_output: JsonOption = False) -> None:
     now = utc_now().to_pydatetime()
     rows: list[tuple[str, Any]] = []
     for name in parse_pairs(settings, pair):
-        observations = pipeline.stored_observations(name)
+        observations = pipeline.data.stored_observations(name)
         if observations is None:
             typer.echo(f"{name}: nothing stored; `forex data ingest --pair {name}` asks for it.", err=True)
             continue
-        archive, releases = RawArchive(settings.home), pipeline.releases(name)
+        archive, releases = RawArchive(settings.home), pipeline.data.releases(name)
         found = series_status(observations, settings, settings.pair(name), now=now, archive=archive, releases=releases)
         rows += [(name, each) for each in found]
     if not rows:
@@ -148,10 +148,10 @@ def ingest(pair: PairOption = None, json_output: JsonOption = False) -> None:
     before: dict[str, pd.DataFrame | None] = {}
     for name in named:
         with contextlib.suppress(StoreError):  # a damaged one is told when it is ingested
-            before[name] = pipeline.stored_observations(name)
+            before[name] = pipeline.data.stored_observations(name)
     made: list[dict[str, Any]] = []
     failed: list[tuple[str, ForexError]] = []
-    for name, frames in pipeline.write_ingests(named, now=utc_now()).items():
+    for name, frames in pipeline.data.write_ingests(named, now=utc_now()).items():
         if isinstance(frames, ForexError):
             failed.append((name, frames))
         else:
@@ -222,7 +222,7 @@ def revisions(
     parts = []
     days = _two_days(diff) if diff else None
     for name in parse_pairs(settings, pair):
-        observations = pipeline.stored_observations(name)
+        observations = pipeline.data.stored_observations(name)
         if observations is None:
             continue
         if days:
@@ -279,12 +279,12 @@ def show(pair: PairOption = None, series: SeriesOption = None, json_output: Json
     wanted = None if series is None else _series(settings, series)
     records: list[dict[str, Any]] = []
     for name in parse_pairs(settings, pair):
-        observations = pipeline.stored_observations(name)
+        observations = pipeline.data.stored_observations(name)
         if observations is None:
             continue
         held = observations[observations["withdrawn_at"].notna() & (observations["rule"] != "revision")]
         held = held if wanted is None else held[held["series"].isin(wanted)]
-        back = pipeline.releases(name)
+        back = pipeline.data.releases(name)
         known = {} if back is None else {(r.series, r.event_time, r.source): r for r in back.itertuples()}
         for row in held.itertuples():
             released = known.get((row.series, row.event_time, row.source))
@@ -348,7 +348,7 @@ def release(
     pairs = [
         name
         for name in (parse_pairs(settings, pair))
-        if names[0] in settings.pair(name).all_series and pipeline.stored_observations(name) is not None
+        if names[0] in settings.pair(name).all_series and pipeline.data.stored_observations(name) is not None
     ]
     if not pairs:
         raise DataError(f"No pair with stored observations has {names[0]}.", remedy="run `forex data ingest` first.")
@@ -360,7 +360,7 @@ def release(
     done, refused = [], []
     for name in pairs:
         try:
-            record = pipeline.release(name, series=names[0], day=day, who=who, why=why, now=utc_now())
+            record = pipeline.data.release(name, series=names[0], day=day, who=who, why=why, now=utc_now())
         except DataError as error:
             refused.append(error)
             continue

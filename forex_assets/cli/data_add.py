@@ -67,7 +67,7 @@ def add(
     layout = read_layout(file.name, raw, sheet=sheet)
     new = _new_series(settings, series, unit, calendar, known, as_pair)
     pipeline = Pipeline(settings)
-    stored = (pipeline.stored_observations(name) for name in settings.pairs)
+    stored = (pipeline.data.stored_observations(name) for name in settings.pairs)
     held = held_values(settings, (frame for frame in stored if frame is not None), now=now)
     answers = Answers(None if new else series, date_column, date_format, column, decimal, zone, scale, shift_sessions)
     while True:

@@ -97,7 +97,7 @@ def _newest(pipeline: Pipeline, pair_id: str) -> dt.date:
     from forex_assets.pipeline import utc_now
 
     now = utc_now()
-    return pipeline.default_as_of(pair_id, now=now, observations=pipeline.look_up(pair_id, now=now))
+    return pipeline.default_as_of(pair_id, now=now, observations=pipeline.data.look_up(pair_id, now=now))
 
 
 def _change(value: float) -> str:

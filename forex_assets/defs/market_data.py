@@ -42,7 +42,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> list[dg.AssetsDefinition]:
     def observations(context: dg.AssetExecutionContext) -> Iterator[Any]:
         now = utc_now()
         with readable_errors():
-            frames = pipeline.write_ingest(pair.id, now=now)
+            frames = pipeline.data.write_ingest(pair.id, now=now)
         suspects = stored_feed_findings(pipeline, pair.id, frames["observations"], as_of=now.to_pydatetime())
         alert = alert_of(suspects, pair.id, now=now.to_pydatetime())
         if alert is not None:

@@ -33,7 +33,7 @@ def build(pipeline: Pipeline, pair: PairSpec) -> dg.AssetChecksDefinition:
     )
     def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         selected = {check.name for check in context.selected_asset_check_keys}
-        observations = pipeline.stored_observations(pair.id)
+        observations = pipeline.data.stored_observations(pair.id)
         if observations is None:
             for name in sorted(selected):
                 yield _result(key, name, False, "unknown: no observations are stored", pd.DataFrame())

@@ -300,11 +300,11 @@ def run_pairs(
         runner.pipeline.store.sweep(older_than=dt.timedelta(hours=1), now=utc_now().to_pydatetime())
         outcomes = []
         # What the steps of this run ask for is asked for now, together; each takes its own when its turn comes.
-        with runner.pipeline.asking_together(pair_ids, now=utc_now()):
+        with runner.pipeline.data.asking_together(pair_ids, now=utc_now()):
             note = run_panel(runner, as_of, progress)
             for pair_id in pair_ids:
                 outcomes.append(run_pair(runner, pair_id, as_of=as_of, days=days, progress=progress, force=force))
-                runner.pipeline.forget()
+                runner.pipeline.memory.forget()
                 release_memory()
         if note:
             for outcome in outcomes:

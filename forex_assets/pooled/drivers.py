@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 def drivers_made_from(pipeline: Pipeline, pair_id: str) -> list[Any]:
     """Return what :func:`pair_drivers` depends on, to compare: the slices as written, or the frames looked up."""
-    from forex_assets.pipeline import Same
+    from forex_assets.last_made import Same
 
     def source(table: Table, owner: str, look_up: Callable[[str], pd.DataFrame | None]) -> Any:
         stored = pipeline.store.exists(table, owner, ())
         return pipeline.store.info(table, owner, ()) if stored else Same(look_up(pair_id))
 
     return [
-        source(OBSERVATIONS, pair_id, pipeline.known_observations),
+        source(OBSERVATIONS, pair_id, pipeline.data.known_observations),
         source(PANEL_INDEX, PANEL, pipeline.looked_up_index),
     ]
 
@@ -37,7 +37,7 @@ def pair_drivers(pipeline: Pipeline, pair_id: str) -> dict[str, DriverHistory]:
 
     pair = pipeline.settings.pair(pair_id)
     out: dict[str, DriverHistory] = {}
-    observations = pipeline.known_observations(pair_id)
+    observations = pipeline.data.known_observations(pair_id)
     if observations is not None:
         rows = observations[observations["series"].isin(pair.drivers)]
         for name, part in rows.groupby("series", sort=True):

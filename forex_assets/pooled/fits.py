@@ -104,7 +104,7 @@ def newest_fits(pipeline: Pipeline) -> tuple[PanelFit, EnsembleFit]:
         )
 
     written = [pipeline.store.info(table, PANEL, key) for table in PANEL_FITS]
-    fits: tuple[PanelFit, EnsembleFit] = pipeline.kept("fits", written, load)
+    fits: tuple[PanelFit, EnsembleFit] = pipeline.memory.kept("fits", written, load)
     return fits
 
 

@@ -42,7 +42,7 @@ def bars(pipeline: Pipeline, *, now: pd.Timestamp) -> pd.DataFrame:
         return resolve(spec, chain, sources, Window(start=first, live_start=since, now=instant), held)
 
     with (
-        pipeline.sources(now=now) as sources,
+        pipeline.data.sources(now=now) as sources,
         ThreadPoolExecutor(max_workers=len(specs), thread_name_prefix="panel") as pool,
     ):
         answers = dict(zip(specs, pool.map(one, specs), strict=True))
@@ -84,7 +84,7 @@ def _fixing(pipeline: Pipeline) -> pd.DataFrame:
     """Return USD/CLP's fixing: as the platform holds it, else as the package ships it."""
     from forex_assets.forecasting.panel.prices import fixing_history
 
-    known = pipeline.stored_observations(FIXING_PAIR) if FIXING_PAIR in pipeline.settings.pairs else None
+    known = pipeline.data.stored_observations(FIXING_PAIR) if FIXING_PAIR in pipeline.settings.pairs else None
     series = pipeline.settings.pairs[FIXING_PAIR].target.series if FIXING_PAIR in pipeline.settings.pairs else ""
     if known is not None and (known["series"] == series).any():
         rows = known[(known["series"] == series) & known["withdrawn_at"].isna()]

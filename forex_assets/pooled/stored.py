@@ -40,10 +40,10 @@ def read(pipeline: Pipeline, table: Table, key: tuple[str, ...]) -> pd.DataFrame
 
 def write(pipeline: Pipeline, table: Table, key: tuple[str, ...], frame: pd.DataFrame) -> None:
     """Store a slice of the panel."""
-    from forex_assets.pipeline import judge
+    from forex_assets.verdicts import judge_slice
 
     meta = {name: str(frame[name].iloc[0]) for name in PROVENANCE} if len(frame) else {}
-    pipeline.store.write(table, PANEL, key, frame, verdict=judge(table, frame), meta=meta)
+    pipeline.store.write(table, PANEL, key, frame, verdict=judge_slice(table, frame), meta=meta)
 
 
 def stored_bars(pipeline: Pipeline) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from forex_assets_tests.cli.conftest import Forex
 def test_a_level_that_broke_is_named_with_its_date(forex: Forex, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOREX_PAIRS", "eurusd")
     pipeline = Pipeline(load_settings())
-    pipeline.write_ingest("eurusd", now=pd.Timestamp("2025-06-13T23:00", tz="UTC"))
+    pipeline.data.write_ingest("eurusd", now=pd.Timestamp("2025-06-13T23:00", tz="UTC"))
     assert "level_break" not in forex("data", "check", "--pair", "eurusd").out
     rows = pipeline.store.read(schemas.OBSERVATIONS, "eurusd", [()])
     days = sorted(rows.loc[rows["series"] == "eurusd_ecb", "event_time"].unique())

@@ -25,7 +25,7 @@ NOW = pd.Timestamp("2025-06-14T00:00:00Z")
 @pytest.fixture
 def pipeline(home: Path) -> Pipeline:
     made = Pipeline(load_settings())
-    made.write_ingest("usdclp", now=NOW)
+    made.data.write_ingest("usdclp", now=NOW)
     frame = made.bars("usdclp", [DAY])[(DAY.isoformat(),)]
     made.store.write(schemas.BARS, "usdclp", (DAY.isoformat(),), frame, verdict=Verdict("good"))
     for language in ("es", "en"):
@@ -42,7 +42,7 @@ def current(pipeline: Pipeline, days: int = 5) -> bool:
 
 def test_the_same_inputs_are_current_and_asking_the_sources_again_changes_nothing(pipeline: Pipeline) -> None:
     assert current(pipeline)
-    pipeline.write_ingest("usdclp", now=NOW + pd.Timedelta(days=1))
+    pipeline.data.write_ingest("usdclp", now=NOW + pd.Timedelta(days=1))
     assert current(pipeline)
 
 

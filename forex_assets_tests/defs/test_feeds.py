@@ -50,7 +50,7 @@ def test_the_scheduled_ingestion_tells_of_a_stale_feed_and_of_a_level_that_broke
 def test_a_feed_in_order_raises_no_alert(tmp_path: Path) -> None:
     settings = settings_of(small_config(tmp_path / "config"), tmp_path / "home")
     now = pd.Timestamp("2025-06-13T23:30", tz="UTC")
-    rows = Pipeline(settings).ingest(PAIR, now=now, keep_raw=False)["observations"]
+    rows = Pipeline(settings).data.ingest(PAIR, now=now, keep_raw=False)["observations"]
     judged = feed_findings(rows, settings, PAIR, as_of=now.to_pydatetime())
     clear = {item.rule for item in judged if item.series == "usdclp_fixing" and item.state == "clear"}
     assert clear >= {"stale_feed", "calendar_errors", "level_break"}

@@ -21,6 +21,7 @@ from forex_assets.forecasting.ensemble.learn import EnsembleConfig
 from forex_assets.forecasting.panel import build
 from forex_assets.forecasting.panel.features import INDEX_FEATURES, Market
 from forex_assets.forecasting.panel.fit import PanelConfig
+from forex_assets.market_data import MarketData
 from forex_assets.pipeline import Pipeline
 from forex_assets.pooled import drivers as pooled_drivers
 from forex_assets.pooled import fits as pooled_fits
@@ -113,7 +114,7 @@ def test_a_pair_looked_up_without_storing_has_its_drivers_and_the_index_beside_i
         }
     )
     asked: list[str] = []
-    monkeypatch.setattr(Pipeline, "ingest", lambda self, pair, now: {"observations": observations})
+    monkeypatch.setattr(MarketData, "ingest", lambda self, pair, now: {"observations": observations})
 
     def bars(pipeline: Pipeline, *, now: pd.Timestamp) -> pd.DataFrame:
         asked.append("panel")
@@ -121,7 +122,7 @@ def test_a_pair_looked_up_without_storing_has_its_drivers_and_the_index_beside_i
 
     monkeypatch.setattr(pooled_prices, "bars", bars)
     assert pooled_drivers.pair_drivers(pipeline, "eurusd") == {}
-    pipeline.look_up("eurusd", now=NOW)
+    pipeline.data.look_up("eurusd", now=NOW)
     assert asked == []  # made when a model may look at it, not before
     for _ in range(2):
         drivers = pooled_drivers.pair_drivers(pipeline, "eurusd")

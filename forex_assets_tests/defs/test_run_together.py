@@ -18,9 +18,9 @@ from forex_assets import schemas
 from forex_assets.defs import jobs, run
 from forex_assets.defs.run import PairOutcome, Runner
 from forex_assets.errors import ForexError
-from forex_assets.pipeline import judge
 from forex_assets.pooled import prices as pooled_prices
 from forex_assets.settings import Settings, load_settings
+from forex_assets.verdicts import judge_slice
 from forex_assets_tests.defs.world import edit_yaml
 from forex_assets_tests.market.conftest import provider as provider
 from forex_assets_tests.market.provider_cases import table
@@ -122,7 +122,7 @@ def test_a_run_asks_every_question_once_and_every_pairs_step_says_its_sources(
         lines = told(runner, pair, "source_status")["sources"].splitlines()
         assert any("| vix " in line and "| fred " in line and "| answered " in line for line in lines)
         assert any("| dxy " in line and "| failed " in line and "HTTP 404" in line for line in lines)
-        observations = runner.pipeline.stored_observations(pair)
+        observations = runner.pipeline.data.stored_observations(pair)
         assert observations is not None
         assert set(observations.loc[observations["series"] == "vix", "source"]) == {"fred"}
     assert len([path for path, *_ in requests if "+JPY+" in path]) == 1, "the panel's currencies in one request"
@@ -131,11 +131,11 @@ def test_a_run_asks_every_question_once_and_every_pairs_step_says_its_sources(
 @pytest.mark.capability("K18")
 def test_a_pair_that_fails_fails_in_its_own_step(runner: Runner) -> None:
     pipeline, now = runner.pipeline, run.utc_now()
-    pipeline.write_ingest("eurusd", now=now)
+    pipeline.data.write_ingest("eurusd", now=now)
     path = Path(pipeline.store.info(schemas.OBSERVATIONS, "eurusd", ()).path)
     path.write_bytes(b"no table")
-    pipeline.forget()
-    with pipeline.asking_together(PAIRS, now=now):
+    pipeline.memory.forget()
+    with pipeline.data.asking_together(PAIRS, now=now):
         with pytest.raises(ForexError, match="eurusd"):
             runner.execute(jobs.job_name("eurusd", jobs.INGEST))
         assert runner.execute(jobs.job_name("usdzar", jobs.INGEST)) == len(INGESTED)
@@ -145,24 +145,24 @@ def test_a_pair_that_fails_fails_in_its_own_step(runner: Runner) -> None:
 
 def test_what_was_stored_while_the_sources_answered_is_not_lost(runner: Runner) -> None:
     pipeline, now = runner.pipeline, run.utc_now()
-    first = pipeline.write_ingest("usdzar", now=now)["observations"]
-    with pipeline.asking_together(["usdzar"], now=now):
-        pipeline._asked["usdzar"].result()
+    first = pipeline.data.write_ingest("usdzar", now=now)["observations"]
+    with pipeline.data.asking_together(["usdzar"], now=now):
+        pipeline.data._asked["usdzar"].result()
         extra = first.head(1).assign(event_time=first["event_time"].min() - pd.Timedelta(days=7))
         both = pd.concat([extra, first], ignore_index=True)
         pipeline.store.write(
-            schemas.OBSERVATIONS, "usdzar", (), both, verdict=judge(schemas.OBSERVATIONS, both)
+            schemas.OBSERVATIONS, "usdzar", (), both, verdict=judge_slice(schemas.OBSERVATIONS, both)
         )  # by somebody else
-        made = pipeline.write_ingest("usdzar", now=now)["observations"]
-        again = pipeline.write_ingest("usdzar", now=now)["observations"]  # what was answered is taken once
+        made = pipeline.data.write_ingest("usdzar", now=now)["observations"]
+        again = pipeline.data.write_ingest("usdzar", now=now)["observations"]  # what was answered is taken once
     assert len(made) == len(first) + 1
     pd.testing.assert_frame_equal(made, again)
 
 
 def test_a_block_that_is_left_early_asks_nobody_afterwards(runner: Runner) -> None:
     pipeline = runner.pipeline
-    with pytest.raises(KeyError), pipeline.asking_together(PAIRS, now=run.utc_now()):
+    with pytest.raises(KeyError), pipeline.data.asking_together(PAIRS, now=run.utc_now()):
         raise KeyError
-    assert pipeline._asked == {}
-    with pipeline.sources(now=run.utc_now()) as sources:
+    assert pipeline.data._asked == {}
+    with pipeline.data.sources(now=run.utc_now()) as sources:
         assert "fred" in sources

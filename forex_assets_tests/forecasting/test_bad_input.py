@@ -90,7 +90,7 @@ def test_a_forecast_that_fails_loses_nothing_that_was_stored(tmp_path: Path) -> 
     pipeline = Pipeline(
         settings_of(small_config(tmp_path / "configs"), tmp_path / "home"), SliceStore("memory://bad-input")
     )
-    for name, frame in pipeline.ingest(PAIR, now=pd.Timestamp("2025-06-14 12:00", tz="UTC")).items():
+    for name, frame in pipeline.data.ingest(PAIR, now=pd.Timestamp("2025-06-14 12:00", tz="UTC")).items():
         pipeline.store.write(schemas.TABLES[name], PAIR, (), frame)
     days = [dt.date(2025, 6, 12), dt.date(2025, 6, 13)]
     made = pipeline.bars(PAIR, days)

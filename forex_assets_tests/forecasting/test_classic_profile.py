@@ -37,7 +37,7 @@ def configured(folder: Path, *, trees: int | None = None, **forecast: Any) -> Se
 
 def stored(settings: Settings) -> Pipeline:
     pipeline = Pipeline(settings, SliceStore(f"memory://{settings.home.parent.name}"))
-    for name, frame in pipeline.ingest(PAIR, now=pd.Timestamp("2025-06-14 12:00", tz="UTC")).items():
+    for name, frame in pipeline.data.ingest(PAIR, now=pd.Timestamp("2025-06-14 12:00", tz="UTC")).items():
         pipeline.store.write(schemas.TABLES[name], PAIR, (), frame)
     for key, frame in pipeline.bars(PAIR, [DAY]).items():
         meta = {name: str(frame[name].iloc[0]) for name in PROVENANCE}

@@ -75,13 +75,13 @@ def desk(home: Path) -> Settings:
 
 @pytest.mark.capability("A01", "E03")
 def test_pairs_together_are_what_they_are_one_by_one(desk: Settings, tmp_path: Path) -> None:
-    together = Pipeline(desk).write_ingests(PAIRS, now=MOMENT)
+    together = Pipeline(desk).data.write_ingests(PAIRS, now=MOMENT)
     apart = Pipeline(desk.model_copy(update={"home": tmp_path / "x", "store_root": str(tmp_path / "x" / "store")}))
     assert list(together) == PAIRS
     for name in PAIRS:
         frames = together[name]
         assert not isinstance(frames, Exception)
-        for table, frame in apart.write_ingest(name, now=MOMENT).items():
+        for table, frame in apart.data.write_ingest(name, now=MOMENT).items():
             pd.testing.assert_frame_equal(frames[table], frame)
         assert len(frames["observations"]) > 1000
 
@@ -89,10 +89,10 @@ def test_pairs_together_are_what_they_are_one_by_one(desk: Settings, tmp_path: P
 @pytest.mark.capability("K18")
 def test_a_pair_that_fails_is_told_and_the_others_are_ingested(desk: Settings) -> None:
     pipeline = Pipeline(desk)
-    pipeline.write_ingest("usdzar", now=MOMENT)
+    pipeline.data.write_ingest("usdzar", now=MOMENT)
     info = pipeline.store.info(schemas.OBSERVATIONS, "usdzar", ())
     Path(info.path).write_bytes(b"not a table")
-    made = Pipeline(desk).write_ingests(PAIRS, now=MOMENT)
+    made = Pipeline(desk).data.write_ingests(PAIRS, now=MOMENT)
     assert isinstance(made["usdzar"], StoreError)
     assert info.path in made["usdzar"].message
     assert isinstance(made["eurusd"], dict)

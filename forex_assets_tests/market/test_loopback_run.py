@@ -145,7 +145,7 @@ def _complete(live: Pipeline) -> None:
 
 def _same_as_the_folder(live: Pipeline, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compare the bars the run stored, and each driver, with an ingestion of the folder."""
-    observed = live.stored_observations(PAIR)
+    observed = live.data.stored_observations(PAIR)
     assert observed is not None
     assert set(observed.loc[observed["series"] == PAIR, "source"]) == {"xe"}
     assert set(observed.loc[observed["series"] == "usdclp_fixing", "source"]) == {"siete"}

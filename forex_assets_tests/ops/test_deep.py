@@ -136,12 +136,12 @@ def served(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple
     monkeypatch.setenv("FOREX_DATA_DIR", str(data))
     monkeypatch.setenv("FOREX_PAIRS", PAIR)
     pipeline = Pipeline(load_settings())
-    pipeline.write_ingest(PAIR, now=FIRST)
+    pipeline.data.write_ingest(PAIR, now=FIRST)
     changed = lines[-5].split(",")[0] + ",951.25"
     (data / "usdclp_observado_daily.csv").write_text(
         "\n".join([lines[0], *lines[-300:-5], changed, *lines[-4:]]) + "\n"
     )
-    pipeline.write_ingest(PAIR, now=SECOND)
+    pipeline.data.write_ingest(PAIR, now=SECOND)
     return pipeline, pipeline.store.read(schemas.OBSERVATIONS, PAIR, [()])
 
 
@@ -186,7 +186,7 @@ def test_other_slices_are_moved_aside_and_named_for_the_graph(served: tuple[Pipe
 def test_without_payloads_the_sources_at_hand_are_asked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOREX_PAIRS", "eurusd")
     pipeline = Pipeline(load_settings())
-    pipeline.write_ingest("eurusd", now=FIRST)
+    pipeline.data.write_ingest("eurusd", now=FIRST)
     emptied(Path(pipeline.store.info(schemas.OBSERVATIONS, "eurusd", ()).path))
     (done,) = repair(pipeline, inspect_store(pipeline.store, now=NOW).damaged, now=NOW)
     assert done.outcome == "rebuilt"

@@ -66,7 +66,7 @@ def test_a_trained_checkpoint_goes_through_info_backtest_and_the_forecast_asset(
     config = small_config(tmp_path / "configs")
     edit_yaml(config / "platform.yaml", models)
     pipeline = Pipeline(settings_of(config, tmp_path / "home"), SliceStore("memory://chronos"))
-    for name, frame in pipeline.ingest(PAIR, now=pd.Timestamp("2025-06-14 12:00", tz="UTC")).items():
+    for name, frame in pipeline.data.ingest(PAIR, now=pd.Timestamp("2025-06-14 12:00", tz="UTC")).items():
         pipeline.store.write(schemas.TABLES[name], PAIR, (), frame)
     made = pipeline.bars(PAIR, DAYS)
     for key in made:

@@ -102,11 +102,11 @@ def test_a_revision_is_reported_and_what_was_known_before_stays(desk: Settings) 
     values = series_of()
     write(desk.data_dir, values)
     pipeline = Pipeline(desk)
-    pipeline.write_ingest("usdclp_close", now=pd.Timestamp(at("2025-05-01T12:00")))
+    pipeline.data.write_ingest("usdclp_close", now=pd.Timestamp(at("2025-05-01T12:00")))
     changed = [*values[:-2], values[-2] + 1.5, values[-1]]
     write(desk.data_dir, changed)
-    pipeline.write_ingest("usdclp_close", now=pd.Timestamp(at("2025-05-05T12:00")))
-    observations = pipeline.stored_observations("usdclp_close")
+    pipeline.data.write_ingest("usdclp_close", now=pd.Timestamp(at("2025-05-05T12:00")))
+    observations = pipeline.data.stored_observations("usdclp_close")
     assert observations is not None
     (row,) = revisions(observations).to_dict("records")
     assert (row["kind"], row["old_value"], row["change"]) == ("revised", values[-2], pytest.approx(1.5))
@@ -132,8 +132,8 @@ def test_everything_can_be_made_again_from_the_payloads(desk: Settings) -> None:
     values = series_of()
     for day in range(4):
         write(desk.data_dir, [*values[: 30 + day - 1], values[30 + day] + day])
-        pipeline.write_ingest("usdclp_close", now=pd.Timestamp(at(f"2025-05-0{day + 1}T12:00")))
-    observations = pipeline.stored_observations("usdclp_close")
+        pipeline.data.write_ingest("usdclp_close", now=pd.Timestamp(at(f"2025-05-0{day + 1}T12:00")))
+    observations = pipeline.data.stored_observations("usdclp_close")
     assert observations is not None
     (desk.data_dir / "usdclp_close_long_daily.csv").unlink()
     made = replay(desk, "usdclp_close", RawArchive(desk.home))
@@ -148,7 +148,7 @@ class TestRelease:
         assert desk.data_dir is not None
         write(desk.data_dir, [*series_of()[:-1], 94000.0])
         pipeline = Pipeline(desk)
-        pipeline.write_ingest("usdclp_close", now=pd.Timestamp(at("2025-05-01T12:00")))
+        pipeline.data.write_ingest("usdclp_close", now=pd.Timestamp(at("2025-05-01T12:00")))
         bad = pipeline.store.read(pipeline_quarantine(), "usdclp_close", [()])
         assert bad["rule"].tolist() == ["unit"]
         return pipeline, bad["event_time"].iloc[0].date()
@@ -157,20 +157,20 @@ class TestRelease:
     def test_a_released_value_stands_from_then_on_and_survives_the_next_ingestion(self, desk: Settings) -> None:
         pipeline, day = self.quarantined(desk)
         now = pd.Timestamp(at("2025-05-02T12:00"))
-        record = pipeline.release(
+        record = pipeline.data.release(
             "usdclp_close", series="usdclp_close", day=day, who="ana", why="confirmed by the desk", now=now
         )
         assert record[["released_by", "why", "rule"]].to_numpy().tolist() == [["ana", "confirmed by the desk", "unit"]]
         for _ in range(2):
-            stored = pipeline.stored_observations("usdclp_close")
+            stored = pipeline.data.stored_observations("usdclp_close")
             assert stored is not None
             before = known_as_of(stored, AsOf(at("2025-05-02T11:00")))
             after = known_as_of(stored, AsOf(at("2025-05-02T13:00")))
             assert 94000.0 not in before["value"].tolist(), "what was not known then stays unknown then"
             assert after["value"].iloc[-1] == 94000.0
             assert "released" in revisions(stored)["kind"].tolist()
-            pipeline.write_ingest("usdclp_close", now=pd.Timestamp(at("2025-05-03T12:00")))
-        kept = pipeline.releases("usdclp_close")
+            pipeline.data.write_ingest("usdclp_close", now=pd.Timestamp(at("2025-05-03T12:00")))
+        kept = pipeline.data.releases("usdclp_close")
         assert kept is not None
         assert len(kept) == 1
 
@@ -202,19 +202,19 @@ class TestRelease:
             write(desk.data_dir, values[:end])
             moment = pd.bdate_range("2025-02-03", periods=end)[-1].tz_localize("UTC") + pd.Timedelta(hours=40)
             for name, pipeline in desks.items():
-                pipeline.write_ingest("usdclp_close", now=moment)
+                pipeline.data.write_ingest("usdclp_close", now=moment)
                 if end == last + 1:
                     assert withdrawn(pipeline)[f"{day:%Y-%m-%d}"] == rule
                     if name == "released":
-                        pipeline.release(
+                        pipeline.data.release(
                             "usdclp_close", series="usdclp_close", day=day.date(), who="ana", why="confirmed",
                             now=moment + pd.Timedelta(hours=1),
                         )  # fmt: skip
         for rebuilt in (False, True):
             if rebuilt:
-                desks["released"].rebuild_observations("usdclp_close", now=moment)
+                desks["released"].data.rebuild_observations("usdclp_close", now=moment)
             assert withdrawn(desks["released"]) == withdrawn(desks["not"]), "the value's first verdict, nobody else's"
-            stored = desks["released"].stored_observations("usdclp_close")
+            stored = desks["released"].data.stored_observations("usdclp_close")
             assert stored is not None
             standing = stored[stored["withdrawn_at"].isna()].set_index("event_time")["value"]
             assert standing[day.tz_localize("UTC")] == values[odd]
@@ -222,7 +222,7 @@ class TestRelease:
 
     def test_what_is_not_quarantined_or_not_explained_is_refused(self, desk: Settings) -> None:
         pipeline, day = self.quarantined(desk)
-        stored = pipeline.stored_observations("usdclp_close")
+        stored = pipeline.data.stored_observations("usdclp_close")
         assert stored is not None
         now = at("2025-05-02T12:00")
         with pytest.raises(ValidationError, match="needs a name and a reason"):
