@@ -44,6 +44,7 @@ NAMES: dict[str, tuple[str, str]] = {
     "vix_level": ("nivel del VIX", "level of the VIX"),
     "vix_day": ("salto del VIX", "jump of the VIX"),
     "policy_rate": ("cambio de la TPM", "change of the policy rate"),
+    "risk_gauge": ("apetito por riesgo", "appetite for risk"),
 }
 
 #: Rule → what its alarm means and what to do: Spanish, English.

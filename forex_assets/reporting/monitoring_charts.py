@@ -10,6 +10,7 @@ import pandas as pd
 
 from forex_assets.errors import ValidationError
 from forex_assets.monitoring.frames import Frames
+from forex_assets.reporting.alarm_texts import rule_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,7 +58,7 @@ def replay_figure(frames: Frames, scanned: pd.DataFrame, spells: pd.DataFrame, *
     price.set_title(f"{frames.pair}: {pd.Timestamp(first):%Y-%m-%d} – {pd.Timestamp(last):%Y-%m-%d}", loc="left")
     _shade(price, spells, language)
     for axis, part, names, title in zip(rest, (alarms, events), lanes, ("alarms", "events"), strict=True):
-        _draw_lanes(axis, part, names, TEXT[title][language], TEXT["none"][language])
+        _draw_lanes(axis, part, names, TEXT[title][language], language)
     price.set_xlim(first, last)
     for axis in (price, *rest):
         axis.grid(axis="x", color="#e4e7eb", linewidth=0.6)
@@ -66,8 +67,8 @@ def replay_figure(frames: Frames, scanned: pd.DataFrame, spells: pd.DataFrame, *
     return figure
 
 
-def _lanes(spells: pd.DataFrame) -> list[str]:
-    return sorted({f"{row.rule} {row.subject}" for row in spells.itertuples()})
+def _lanes(spells: pd.DataFrame) -> list[tuple[str, str]]:
+    return sorted({(str(row.rule), str(row.subject)) for row in spells.itertuples()})
 
 
 def _shade(axis: Any, spells: pd.DataFrame, language: Language) -> None:
@@ -84,16 +85,17 @@ def _shade(axis: Any, spells: pd.DataFrame, language: Language) -> None:
         axis.legend(handles=drawn, loc="upper left", frameon=False, ncols=len(drawn))
 
 
-def _draw_lanes(axis: Any, spells: pd.DataFrame, names: list[str], title: str, none: str) -> None:
+def _draw_lanes(axis: Any, spells: pd.DataFrame, names: list[tuple[str, str]], title: str, language: Language) -> None:
     axis.set_title(title, loc="left", fontsize=10)
-    axis.set_yticks(range(len(names)), [name.replace(" ", " · ").replace("_", " ") for name in names], fontsize=8)
+    labels = [f"{rule_name(rule, language)} · {subject.replace('_', ' ')}" for rule, subject in names]
+    axis.set_yticks(range(len(names)), labels, fontsize=8)
     axis.set_ylim(-0.7, max(0.7, len(names) - 0.3))
     axis.invert_yaxis()
     if not names:
         axis.set_yticks([])
-        axis.text(0.01, 0.4, none, transform=axis.transAxes, color="#8a8f98")
+        axis.text(0.01, 0.4, TEXT["none"][language], transform=axis.transAxes, color="#8a8f98")
     for row in spells.itertuples():
-        lane = names.index(f"{row.rule} {row.subject}")
+        lane = names.index((str(row.rule), str(row.subject)))
         colour = SEVERITY_COLOURS[str(row.severity)]
         axis.plot([row.start, row.end], [lane, lane], color=colour, linewidth=6, solid_capstyle="butt")
         axis.plot([row.start], [lane], marker="|", color=colour, markersize=8)

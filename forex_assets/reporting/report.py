@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,9 @@ from forex_assets.reporting.inputs import ReportInputs
 from forex_assets.reporting.localize import DESK_ZONE, LANGUAGES, Language, Localizer
 from forex_assets.reporting.texts import TEXTS
 from forex_assets.reporting.view import HorizonView, ReportView, WindowView, build_view, known_state, records
+
+if TYPE_CHECKING:
+    from forex_assets.market.quality import FeedFinding
 
 HISTORIC_AFTER_DAYS = 4
 NEWEST_OUTCOMES = 5
@@ -277,6 +280,21 @@ class Page:
     def feed_rule(self, name: str) -> str:
         """Return a feed rule's name in words."""
         return self.loc.text_or(f"feed.{name}", name)
+
+    def feeds_not_judged(self, findings: Iterable[FeedFinding]) -> list[tuple[str, Markup, str]]:
+        """Return what the feed rules could not look at: rule, why, and the series, those with one reason together."""
+        groups: dict[tuple[str, Markup], list[str]] = {}
+        for item in findings:
+            facts = {
+                name: ", ".join(map(self.series, value.split(", ")))
+                if isinstance(value, str)
+                else self.loc.count(value)
+                for name, value in item.facts
+            }
+            why = self.loc.text(f"cannot_look.{item.cannot_look}", **facts)
+            against = f" ({self.series(item.against)})" if item.against and not facts.get("series") else ""
+            groups.setdefault((self.feed_rule(item.rule) + against, why), []).append(self.series(item.series))
+        return [(rule, why, " · ".join(names)) for (rule, why), names in groups.items()]
 
     def feed_effect(self, finding: Any) -> str:
         """Return a feed finding's figure in its unit."""

@@ -541,6 +541,29 @@ TEXTS: dict[str, Text] = {
     ),
     "quality.feeds_none": Text("Ninguna regla acusa a una fuente.", "No rule accuses a feed."),
     "quality.unknown": Text("Sin evidencia suficiente ({n})", "Not enough evidence ({n})"),
+    "cannot_look.no_value": Text("no hay ningún valor utilizable", "no usable value is held"),
+    "cannot_look.dated_ahead": Text("todos los valores llevan fechas por venir", "every value held is dated ahead"),
+    "cannot_look.monthly": Text("una serie mensual no tiene sesiones", "a monthly series has no sessions"),
+    "cannot_look.few_values": Text("menos de {need} valores", "fewer than {need} values"),
+    "cannot_look.no_level": Text("muy pocos valores", "too few values"),
+    "cannot_look.calendar_ends": Text("el calendario no alcanza", "the calendar does not reach"),
+    "cannot_look.no_reference": Text(
+        "no hay valor de {series} con que comparar", "no value of {series} to compare with"
+    ),
+    "cannot_look.few_common": Text("fechas en común: {n}", "dates in common: {n}"),
+    "cannot_look.few_earlier": Text("fechas anteriores en común: {n}", "earlier dates in common: {n}"),
+    "cannot_look.no_lag": Text(
+        "muy poca concordancia con cualquier rezago en {n} sesiones",
+        "too little agreement at any lag over {n} sessions",
+    ),
+    "cannot_look.nothing_alike": Text(
+        "ninguna otra serie se mueve con ella lo bastante para decirlo",
+        "no other series moves with it closely enough to tell",
+    ),
+    "cannot_look.only_suspects_alike": Text(
+        "aparte de {series}, bajo sospecha, ninguna se mueve con ella lo bastante para decirlo",
+        "but for {series}, under suspicion, none moves with it closely enough to tell",
+    ),
     "quality.coverage": Text("Cobertura por mes", "Coverage by month"),
     "quality.coverage_lead": Text(
         "Días hábiles de cada serie con un valor utilizable, en los últimos {months} meses. Lo más nuevo que el plazo "

@@ -6,6 +6,7 @@ import datetime as dt
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -99,6 +100,28 @@ def test_the_picture_is_drawn_and_other_endings_are_refused(tmp_path: Path) -> N
     assert (tmp_path / "new" / "replay.png").stat().st_size > 10_000
     with pytest.raises(ValidationError, match=r"\.svg"):
         write_figure(figure, tmp_path / "replay.gif")
+
+
+@pytest.mark.parametrize(
+    ("language", "names"),
+    [("es", ("sesgo · 7d", "salto del VIX · vix close")), ("en", ("bias · 7d", "jump of the VIX · vix close"))],
+)
+def test_the_picture_names_its_rules_in_its_language(language: Literal["es", "en"], names: tuple[str, ...]) -> None:
+    frames = quiet_frames()
+    first, last = (path().dates[at].item() for at in (1000, 1010))
+    drawn = pd.DataFrame(
+        {
+            "rule": ["bias", "vix_day"],
+            "subject": ["7d", "vix_close"],
+            "start": first,
+            "end": last,
+            "severity": "medium",
+            "describes": [False, True],
+        }
+    )
+    figure = replay_figure(frames, pd.DataFrame({"as_of": [first, last]}), drawn, language=language)
+    labels = [label.get_text() for axis in figure.axes[1:] for label in axis.get_yticklabels()]
+    assert tuple(labels) == names
 
 
 @pytest.mark.capability("B17")

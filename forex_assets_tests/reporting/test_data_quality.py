@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+import string
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ import pytest
 
 from forex_assets.clock import calendar_for
 from forex_assets.market.quality import FEED_RULES, FeedFinding
+from forex_assets.market.quality.feed import CANNOT_LOOK
 from forex_assets.reporting import build_report
 from forex_assets.reporting.data_quality import MONTHS, Cell, DataQuality, data_quality
 from forex_assets.reporting.texts import TEXTS
@@ -107,6 +110,7 @@ def finding(rule: str, unit: str, effect: float, against: str | None = None, sta
         unit,
         60,
         "<b>why</b>",  # type: ignore[arg-type]
+        "no_level" if state == "unknown" else "",
     )
 
 
@@ -144,6 +148,38 @@ def test_without_observations_the_section_says_so() -> None:
     pages = build_report(make_inputs())
     assert "No observations are stored to judge." in section(pages["en"])
     assert "No hay observaciones guardadas que juzgar." in section(pages["es"])
+
+
+@pytest.mark.capability("J13", "L18")
+def test_what_no_rule_could_look_at_is_said_in_both_languages_series_with_one_reason_together(
+    settings: Settings,
+) -> None:
+    base = made(settings, held(settings))
+    silent = [
+        replace(finding("date_shift", "", math.nan, state="unknown"), series=name, cannot_look="nothing_alike")
+        for name in ("sp500", "vix")
+    ]
+    alone = replace(
+        finding("disagreement", "", math.nan, "sp500", "unknown"),
+        cannot_look="no_reference",
+        facts=(("series", "sp500"),),
+    )
+    pages = build_report(make_inputs(data_quality=DataQuality(base.coverage, (*silent, alone), 0)))
+    spanish, english = section(pages["es"]), section(pages["en"])
+    assert "ninguna otra serie se mueve con ella lo bastante para decirlo." in spanish
+    assert '<span class="quiet">S&amp;P 500 · VIX</span>' in spanish
+    assert "no hay valor de S&amp;P 500 con que comparar" in spanish
+    assert "no other series moves with it closely enough to tell." in english
+    assert [text for text in CANNOT_LOOK.values() if text in spanish] == []
+
+
+def test_every_reason_not_to_look_has_words_in_both_languages_with_the_same_facts() -> None:
+    def facts(text: str) -> set[str]:
+        return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+    for code, said in CANNOT_LOOK.items():
+        words = TEXTS[f"cannot_look.{code}"]
+        assert facts(words.es) == facts(words.en) == facts(said)
 
 
 def test_every_feed_rule_and_kind_of_revision_has_words_in_both_languages() -> None:

@@ -21,7 +21,17 @@ from forex_assets.settings import load_settings
 
 ES, EN = Localizer("es"), Localizer("en")
 # Families looked up with a key made from data; the rest of the keys must be written out in a source or template.
-FAMILIES = ("model.", "window.", "window_short.", "kind.", "state.", "state_short.", "driver_state.", "source_state.")
+FAMILIES = (
+    "cannot_look.",
+    "model.",
+    "window.",
+    "window_short.",
+    "kind.",
+    "state.",
+    "state_short.",
+    "driver_state.",
+    "source_state.",
+)
 FAMILIES += (
     "source.",
     "series.",

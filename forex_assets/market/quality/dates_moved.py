@@ -137,7 +137,7 @@ def moved_dates(
             told_of.update({other: (over[other], [name]) for other in silent if other in feeds})
         else:
             told_of[name] = over[name], silent
-    suspects = f", {' and '.join(accused)} being under suspicion" if accused else ""
+    suspects = ", ".join(accused)
     for name, feed in feeds.items():
         if name in told_of:
             yield _finding(feed, told_of[name][0], limits, told_of[name][1])
@@ -146,7 +146,10 @@ def moved_dates(
         if run is not None and can_tell(run, limits):
             yield _finding(feed, run, limits)
         elif feed.spec.reference is None or suspects:
-            yield unknown("date_shift", feed, None, f"no series held moves with it closely enough to tell{suspects}")
+            if suspects:
+                yield unknown("date_shift", feed, None, "only_suspects_alike", series=suspects)
+            else:
+                yield unknown("date_shift", feed, None, "nothing_alike")
 
 
 def strongest(run: lockstep.Lockstep, limits: FeedSettings) -> tuple[float, int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +18,23 @@ from forex_assets.market.quality.rules import Scale
 from forex_assets.settings import SeriesSpec
 
 State = Literal["found", "clear", "unknown"]
+Facts = tuple[tuple[str, str | int], ...]
+
+#: Code of why a rule could not look → what it says of its facts.
+CANNOT_LOOK: Mapping[str, str] = {
+    "no_value": "no usable value is held",
+    "dated_ahead": "every value held is dated ahead",
+    "monthly": "a monthly series has no sessions",
+    "few_values": "fewer than {need} values",
+    "no_level": "too few values",
+    "calendar_ends": "the calendar does not reach",
+    "no_reference": "no value of {series} to compare with",
+    "few_common": "only {n} dates in common",
+    "few_earlier": "only {n} earlier dates in common",
+    "no_lag": "too little agreement at any lag over {n} sessions",
+    "nothing_alike": "no series held moves with it closely enough to tell",
+    "only_suspects_alike": "no series held moves with it closely enough to tell, {series} being under suspicion",
+}
 _STILL_DATED = ("jump", "cross_source", "spike", "outlier", "high_low")
 
 
@@ -38,6 +56,8 @@ class FeedFinding:
         Values or sessions behind the figure.
     reason:
         A sentence.
+    cannot_look, facts:
+        Where it is unknown: why, a key of :data:`CANNOT_LOOK`, and what that names; series by id, joined by commas.
     """
 
     rule: str
@@ -50,6 +70,8 @@ class FeedFinding:
     unit: str
     n: int
     reason: str
+    cannot_look: str = ""
+    facts: Facts = ()
 
 
 @dataclass(frozen=True)
@@ -99,6 +121,8 @@ def feed_of(spec: SeriesSpec, rows: pd.DataFrame, instant: pd.Timestamp) -> Feed
     )
 
 
-def unknown(rule: str, feed: Feed, against: str | None, why: str) -> FeedFinding:
-    """Return that a rule could not look, and why."""
-    return FeedFinding(rule, feed.spec.id, against, "unknown", None, math.nan, math.nan, "", len(feed.dates), why)
+def unknown(rule: str, feed: Feed, against: str | None, why: str, **facts: str | int) -> FeedFinding:
+    """Return that a rule could not look, and why: a key of :data:`CANNOT_LOOK` with its facts."""
+    n, said = len(feed.dates), CANNOT_LOOK[why].format(**facts)
+    none = math.nan
+    return FeedFinding(rule, feed.spec.id, against, "unknown", None, none, none, "", n, said, why, tuple(facts.items()))

@@ -148,11 +148,11 @@ def _stale(feed: Feed, instant: pd.Timestamp) -> FeedFinding:
 
     limit = float(feed.spec.max_age_business_days)
     if not len(feed.dates):
-        return unknown("stale_feed", feed, None, "no usable value is held")
+        return unknown("stale_feed", feed, None, "no_value")
     today = np.datetime64(AsOf(instant.to_pydatetime()).date, "D")
     newest = feed.dates[feed.dates <= today]
     if not len(newest):
-        return unknown("stale_feed", feed, None, "every value held is dated ahead")
+        return unknown("stale_feed", feed, None, "dated_ahead")
     age = float(feed.calendar.count(newest[-1], today))
     state: State = "found" if age > limit else "clear"
     reason = f"newest value dated {newest[-1]}, {age:.0f} business days old (limit {limit:.0f})"
@@ -162,13 +162,13 @@ def _stale(feed: Feed, instant: pd.Timestamp) -> FeedFinding:
 
 def _calendar_errors(feed: Feed, limits: FeedSettings, instant: pd.Timestamp) -> FeedFinding:
     if feed.spec.frequency != "daily":
-        return unknown("calendar_errors", feed, None, "a monthly series has no sessions")
+        return unknown("calendar_errors", feed, None, "monthly")
     if len(feed.dates) < limits.recent_sessions:
-        return unknown("calendar_errors", feed, None, f"fewer than {limits.recent_sessions} values")
+        return unknown("calendar_errors", feed, None, "few_values", need=limits.recent_sessions)
     first = max(feed.dates[0], np.datetime64(feed.calendar.first, "D"))
     sessions = feed.calendar.sessions(first, feed.dates[-1])
     if len(sessions) < limits.recent_sessions:
-        return unknown("calendar_errors", feed, None, "the calendar does not reach")
+        return unknown("calendar_errors", feed, None, "calendar_ends")
     missing = ~np.isin(sessions, feed.dates)
     recent, before = missing[-limits.recent_sessions :], missing[-limits.learn_sessions : -limits.recent_sessions]
     usual = before.mean() * len(recent) if len(before) else 0.0
@@ -200,7 +200,7 @@ def _level_break(feed: Feed, limits: FeedSettings, quality: QualitySettings) -> 
     dates = feed.all_dates[-len(level) :] if len(level) else feed.all_dates
     n = len(level)
     if n < 20 + _OLD_LEVEL_ROWS + _NEW_LEVEL_ROWS:
-        yield unknown("level_break", feed, None, "too few values")
+        yield unknown("level_break", feed, None, "no_level")
         return
     windows = np.lib.stride_tricks.sliding_window_view
     old = np.median(windows(level, _OLD_LEVEL_ROWS), axis=1)[: n - _OLD_LEVEL_ROWS - _NEW_LEVEL_ROWS + 1]
@@ -267,7 +267,7 @@ def _against_reference(
     rules = ("disagreement", "unit_drift", "date_shift")
     if declared is None or reference is None or not len(reference.dates) or not len(feed.dates):
         for rule in rules:
-            yield unknown(rule, feed, name, f"no value of {name} to compare with")
+            yield unknown(rule, feed, name, "no_reference", series=str(name))
         return
     own = feed.all_dates >= np.datetime64(feed.calendar.first, "D")
     dates, level = feed.all_dates[own], feed.all_level[own]
@@ -277,8 +277,8 @@ def _against_reference(
     both[both] &= reference.dates[place[both]] == described[both]
     gap, at = level[both] - reference.level[place[both]], dates[both]
     if len(gap) < limits.disagreement_sessions:
-        yield unknown("disagreement", feed, name, f"only {len(gap)} dates in common")
-        yield unknown("unit_drift", feed, name, f"only {len(gap)} dates in common")
+        yield unknown("disagreement", feed, name, "few_common", n=len(gap))
+        yield unknown("unit_drift", feed, name, "few_common", n=len(gap))
     else:
         yield _disagreement(feed, reference, gap, at, limits, quality)
         yield _gap_drift(feed, reference, gap, at, limits)
@@ -320,7 +320,7 @@ def _gap_drift(feed: Feed, reference: Feed, gap: Floats, at: Dates, limits: Feed
     recent = gap[-limits.disagreement_sessions :]
     before = gap[-limits.learn_sessions : -limits.disagreement_sessions]
     if len(before) < limits.recent_sessions:
-        return unknown("unit_drift", feed, reference.spec.id, f"only {len(before)} earlier dates in common")
+        return unknown("unit_drift", feed, reference.spec.id, "few_earlier", n=len(before))
     drift = float(np.median(recent) - np.median(before))
     noise = float(np.median(np.abs(before - np.median(before))) / 0.6745) * 1.25 / math.sqrt(len(recent))
     limit = max(limits.unit_drift_log, 6 * noise)
@@ -343,9 +343,7 @@ def _misdated(feed: Feed, reference: Feed, limits: FeedSettings) -> FeedFinding:
         reference_shift_business_days=shift,
     )
     if not report.confident:
-        return unknown(
-            "date_shift", feed, reference.spec.id, f"too little agreement at any lag over {report.n} sessions"
-        )
+        return unknown("date_shift", feed, reference.spec.id, "no_lag", n=report.n)
     state: State = "found" if report.lag else "clear"
     best = report.correlation[report.lag]
     reason = f"changes agree best at lag {report.lag} (correlation {best:.2f}, {report.correlation[0]:.2f} at lag 0)"
@@ -370,7 +368,7 @@ def _premium(feed: Feed, over: Feed, limits: FeedSettings) -> FeedFinding:
     premium = pd.Series(feed.level[mine] - over.level[theirs]).rolling(_PREMIUM_ROWS, min_periods=1).median().to_numpy()
     before = premium[-(_PREMIUM_LEARN + _PREMIUM_ROWS) : -_PREMIUM_ROWS]
     if len(before) < _PREMIUM_MIN:
-        return unknown("premium_break", feed, over.spec.id, f"only {len(common)} dates in common")
+        return unknown("premium_break", feed, over.spec.id, "few_common", n=len(common))
     usual = float(np.median(before))
     sigma = float(np.median(np.abs(before - usual)) / 0.6745)
     now = float(premium[-1])
