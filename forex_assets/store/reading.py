@@ -102,17 +102,17 @@ def _scan(files: Files, table: Table, pair: str, keys: Sequence[Key]) -> Scanned
     slices: list[ScannedSlice] = []
     parts: list[Any] = []
     for key in keys:
-        path = files.locate(slice_name(table, pair, key))
         try:
             info, rows = load_slice(files, table, pair, key)
         except StoreError as error:
-            slices.append(ScannedSlice(key, path, None, error.message))
+            slices.append(ScannedSlice(key, files.locate(slice_name(table, pair, key)), None, error.message))
             continue
+        problem = None
         if info.verdict.state == "bad":
-            slices.append(ScannedSlice(key, path, info, "; ".join(info.verdict.reasons) or "verdict bad"))
-            continue
-        slices.append(ScannedSlice(key, path, info, None))
-        parts.append(rows)
+            problem = "; ".join(info.verdict.reasons) or "verdict bad"
+        else:
+            parts.append(rows)
+        slices.append(ScannedSlice(key, info.path, info, problem))
     whole = pa.concat_tables(parts) if parts else table.arrow_schema().empty_table()
     return ScannedBatch(slices, whole)
 

@@ -146,13 +146,16 @@ def _fill(
         _create(connection, table)
         counts[table.name] = 0
         held: list[Any] = []
+        inserted = 0
         for pair in chosen:
             for batch in _slices_of(store, table, pair):
                 log += [_log_row(table, pair, item) for item in batch.slices]
                 counts[table.name] += batch.rows.num_rows
-                held.append(batch.rows)
-                if sum(rows.num_rows for rows in held) >= _BATCH_ROWS:
+                if batch.rows.num_rows:
+                    held.append(batch.rows)
+                if counts[table.name] - inserted >= _BATCH_ROWS:
                     _insert(connection, table, held)
+                    inserted = counts[table.name]
         _insert(connection, table, held)
     _create(connection, SLICES)
     _insert(connection, SLICES, [_log_rows(log)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from forex_assets.defs import jobs, run
 from forex_assets.defs.run import PairOutcome, Runner
 from forex_assets.errors import ForexError
 from forex_assets.pooled import prices as pooled_prices
-from forex_assets.settings import Settings, load_settings
+from forex_assets.settings import Settings, load_settings, packaged_config_dir
 from forex_assets.verdicts import judge_slice
 from forex_assets_tests.defs.world import edit_yaml
 from forex_assets_tests.market.conftest import provider as provider
@@ -55,12 +56,7 @@ def answers(request: Request) -> Reply:
 @pytest.fixture
 def desk(home: Path, tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Two pairs that share three drivers, their providers on loopback."""
-    packaged = load_settings(environ={}).config_dir
-    configs = tmp_path / "configs"
-    for path in packaged.rglob("*.*"):
-        copy = configs / path.relative_to(packaged)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(path.read_bytes())
+    configs = shutil.copytree(packaged_config_dir(), tmp_path / "configs")
 
     def platform(body: dict[str, Any]) -> None:
         on_loopback(body["providers"], provider.base_url)

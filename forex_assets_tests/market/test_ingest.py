@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from forex_assets.errors import ConfigError, DataError, ValidationError
 from forex_assets.market.asof import bars_as_of, quarantine
 from forex_assets.market.ingest import Ingest, ingest
 from forex_assets.schemas import OBSERVATIONS, SOURCE_STATUS
-from forex_assets.settings import Settings, load_settings
+from forex_assets.settings import Settings, load_settings, packaged_config_dir
 from forex_assets_tests.market.provider_server import Provider, Reply, Request, on_loopback
 from forex_assets_tests.market.test_chain import Scripted, sessions
 
@@ -367,12 +368,7 @@ def test_provider_that_is_down_is_asked_once_and_the_run_goes_on(
 
 def live_settings(home: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     """The packaged configuration with providers on loopback and short time-outs, in a folder of its own."""
-    packaged = load_settings(environ={}).config_dir
-    folder = tmp_path / "configs"
-    for path in packaged.rglob("*.*"):
-        copy = folder / path.relative_to(packaged)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(path.read_bytes())
+    folder = shutil.copytree(packaged_config_dir(), tmp_path / "configs")
     body = yaml.safe_load((folder / "platform.yaml").read_text(encoding="utf-8"))
     on_loopback(body["providers"], provider.base_url)
     (folder / "platform.yaml").write_text(yaml.safe_dump(body, sort_keys=False), encoding="utf-8")

@@ -88,7 +88,7 @@ def _freshness(settings: Settings, store: SliceStore, pair: PairSpec, now: dt.da
     usable = rows.loc[rows["withdrawn_at"].isna()]
     ages = {name: _age(settings, name, usable, now) for name in pair.all_series}
     target = ages[pair.target.series]
-    stale = [name for name in pair.drivers if ages[name] is None or not ages[name].fresh]  # type: ignore[union-attr]
+    stale = [name for name in pair.drivers if (age := ages[name]) is None or not age.fresh]
     drivers = f"{len(pair.drivers) - len(stale)} of {len(pair.drivers)} drivers fresh" if pair.drivers else "no drivers"
     drivers += f" (not: {', '.join(stale)})" if stale else ""
     if target is None:
